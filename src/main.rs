@@ -1,0 +1,3 @@
+//! The real world in, the exit code out.
+
+fn main() {}

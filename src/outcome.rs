@@ -1,0 +1,363 @@
+//! What a job ends in: an outcome, or a failure that says what, why and what to do.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How a job ended when nothing failed.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Microsoft accepted the message for every recipient.
+    Sent,
+    /// A job without a message did what was asked.
+    Done,
+}
+
+/// Exit status of a failure, named as in sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// 64: the command line cannot be understood.
+    Usage,
+    /// 65: the message or an address in it is wrong.
+    Data,
+    /// 67: the server knows none of the recipients.
+    NoUser,
+    /// 69: the server refused for good.
+    Unavailable,
+    /// 70: a defect of this program, or a part of it that is not there yet.
+    Software,
+    /// 71: a system call that cannot fail did.
+    OsError,
+    /// 73: an output file cannot be created.
+    CannotCreate,
+    /// 74: reading the message failed.
+    Io,
+    /// 75: nothing was kept here; a later try may work.
+    TryAgain,
+    /// 77: the caller, or the mailbox, may not do this.
+    NoPermission,
+    /// 78: the configuration is missing or wrong.
+    Config,
+}
+
+impl Class {
+    /// The exit status.
+    pub fn code(self) -> u8 {
+        match self {
+            Class::Usage => 64,
+            Class::Data => 65,
+            Class::NoUser => 67,
+            Class::Unavailable => 69,
+            Class::Software => 70,
+            Class::OsError => 71,
+            Class::CannotCreate => 73,
+            Class::Io => 74,
+            Class::TryAgain => 75,
+            Class::NoPermission => 77,
+            Class::Config => 78,
+        }
+    }
+}
+
+/// What is to become of the message that a failure stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Back to the caller: trying again would not help.
+    Return,
+    /// The cause passes by itself: network, busy server, throttling.
+    Defer,
+    /// Only an administrator can end the cause: credentials, policy, quota.
+    Hold,
+    /// The reply to the whole message was lost: it may have been accepted.
+    Unsure,
+}
+
+/// Where on the way of a message something failed; the `stage=` of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Argv,
+    Stdin,
+    Config,
+    Token,
+    TokenHttp,
+    Dns,
+    Connect,
+    Greeting,
+    Ehlo,
+    Starttls,
+    Tls,
+    Auth,
+    Mail,
+    Rcpt,
+    Data,
+    Body,
+    End,
+    Queue,
+}
+
+impl Stage {
+    /// The word that stands in a log line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Argv => "argv",
+            Stage::Stdin => "stdin",
+            Stage::Config => "config",
+            Stage::Token => "token",
+            Stage::TokenHttp => "token-http",
+            Stage::Dns => "dns",
+            Stage::Connect => "connect",
+            Stage::Greeting => "greeting",
+            Stage::Ehlo => "ehlo",
+            Stage::Starttls => "starttls",
+            Stage::Tls => "tls",
+            Stage::Auth => "auth",
+            Stage::Mail => "mail",
+            Stage::Rcpt => "rcpt",
+            Stage::Data => "data",
+            Stage::Body => "body",
+            Stage::End => "end",
+            Stage::Queue => "queue",
+        }
+    }
+}
+
+/// What went wrong, why, what to do about it, and what becomes of the message.
+///
+/// The three texts are for an administrator: lower case, no trailing dot, never a secret. They may
+/// quote bytes from outside; `lines` and the log escape them.
+#[derive(Debug, Clone)]
+pub struct Failure(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    class: Class,
+    fate: Fate,
+    what: String,
+    why: Option<String>,
+    fix: Option<String>,
+    stage: Option<Stage>,
+    code: Option<String>,
+    err: Option<String>,
+    reason: Option<String>,
+}
+
+impl Failure {
+    /// A failure that goes back to the caller.
+    pub fn new(class: Class, what: impl Into<String>) -> Failure {
+        Failure::with_fate(class, Fate::Return, what.into())
+    }
+
+    /// A failure that passes by itself.
+    pub fn defer(what: impl Into<String>) -> Failure {
+        Failure::with_fate(Class::TryAgain, Fate::Defer, what.into())
+    }
+
+    /// A failure that lasts until an administrator acts.
+    pub fn hold(what: impl Into<String>) -> Failure {
+        Failure::with_fate(Class::TryAgain, Fate::Hold, what.into())
+    }
+
+    /// The server had the whole message and its answer was lost.
+    pub fn unsure(what: impl Into<String>) -> Failure {
+        Failure::with_fate(Class::TryAgain, Fate::Unsure, what.into())
+    }
+
+    fn with_fate(class: Class, fate: Fate, what: String) -> Failure {
+        Failure(Box::new(Parts {
+            class,
+            fate,
+            what,
+            why: None,
+            fix: None,
+            stage: None,
+            code: None,
+            err: None,
+            reason: None,
+        }))
+    }
+
+    /// Adds the cause.
+    pub fn because(mut self, why: impl fmt::Display) -> Failure {
+        self.0.why = Some(why.to_string());
+        self
+    }
+
+    /// Adds the cure.
+    pub fn fix(mut self, fix: impl fmt::Display) -> Failure {
+        self.0.fix = Some(fix.to_string());
+        self
+    }
+
+    /// Says where on the way it happened.
+    pub fn at(mut self, stage: Stage) -> Failure {
+        self.0.stage = Some(stage);
+        self
+    }
+
+    /// Keeps the server's code for the log: an SMTP reply code, an AADSTS number, an HTTP status.
+    pub fn with_code(mut self, code: impl fmt::Display) -> Failure {
+        self.0.code = Some(code.to_string());
+        self
+    }
+
+    /// Keeps the system's error name for the log, such as `EIO`.
+    pub fn with_err(mut self, err: impl fmt::Display) -> Failure {
+        self.0.err = Some(err.to_string());
+        self
+    }
+
+    /// Keeps a short cause for the log, such as `injected`.
+    pub fn with_reason(mut self, reason: impl fmt::Display) -> Failure {
+        self.0.reason = Some(reason.to_string());
+        self
+    }
+
+    /// The class, hence the exit status.
+    pub fn class(&self) -> Class {
+        self.0.class
+    }
+
+    /// What becomes of the message.
+    pub fn fate(&self) -> Fate {
+        self.0.fate
+    }
+
+    /// What happened.
+    pub fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// The cause, if known.
+    pub fn why(&self) -> Option<&str> {
+        self.0.why.as_deref()
+    }
+
+    /// The cure, if known.
+    pub fn cure(&self) -> Option<&str> {
+        self.0.fix.as_deref()
+    }
+
+    /// Where it happened, if on the way of a message.
+    pub fn stage(&self) -> Option<Stage> {
+        self.0.stage
+    }
+
+    /// The server's code, if it gave one.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// The system's error name, if there was one.
+    pub fn err(&self) -> Option<&str> {
+        self.0.err.as_deref()
+    }
+
+    /// The short cause, if there is one.
+    pub fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
+    }
+
+    /// The lines for stderr, without line ends: what and why, then the cure.
+    pub fn lines(&self, program: &str) -> Vec<String> {
+        let first = match &self.0.why {
+            Some(why) => format!("{}: {why}", self.0.what),
+            None => self.0.what.clone(),
+        };
+        let texts = [Some(first), self.0.fix.clone()];
+        texts
+            .into_iter()
+            .flatten()
+            .map(|text| format!("{program}: {}", printable(text.as_bytes())))
+            .collect()
+    }
+}
+
+/// Octets from outside as they may meet a terminal or a log: printable ASCII, `\xNN` for the rest.
+///
+/// Cut after 500 octets of output, so that a server cannot fill a log with one reply.
+pub fn printable(octets: &[u8]) -> String {
+    const CUT: usize = 500;
+    let mut text = String::new();
+    for &octet in octets {
+        if text.len() >= CUT {
+            text.push_str("...");
+            break;
+        }
+        match octet {
+            b' '..=b'~' => text.push(char::from(octet)),
+            _ => text.push_str(&format!("\\x{octet:02x}")),
+        }
+    }
+    text
+}
+
+/// Name of one submission in the log, in Received and later in the queue.
+///
+/// Arrival in microseconds, then 64 random bits, in base-32 digits that sort as the numbers do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueId(String);
+
+impl QueueId {
+    /// Names a submission that arrived at `arrival`.
+    pub fn new(arrival: SystemTime, random: u64) -> QueueId {
+        let micros = arrival
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_micros();
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+        QueueId(format!("{}-{}", base32(micros), base32(random)))
+    }
+}
+
+impl fmt::Display for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn base32(number: u64) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+    let digit = |place: u32| char::from(DIGITS[(number >> (5 * place) & 31) as usize]);
+    (0..13).rev().map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_failure_is_two_lines_what_and_why_then_the_cure() {
+        let failure = Failure::hold("no access token for a@x.test")
+            .because("AADSTS700082: the refresh token has expired")
+            .fix("run `sendmail365 login` as root");
+        assert_eq!(
+            failure.lines("sendmail"),
+            [
+                "sendmail: no access token for a@x.test: AADSTS700082: the refresh token has expired",
+                "sendmail: run `sendmail365 login` as root",
+            ]
+        );
+    }
+
+    #[test]
+    fn text_from_outside_cannot_add_a_line_or_reach_the_terminal() {
+        let failure = Failure::defer("refused").because("\u{1b}[2J\r\nsendmail: all is well\0");
+        assert_eq!(
+            failure.lines("sendmail"),
+            ["sendmail: refused: \\x1b[2J\\x0d\\x0asendmail: all is well\\x00"]
+        );
+    }
+
+    #[test]
+    fn text_from_outside_is_cut() {
+        assert_eq!(printable(&[b'a'; 9000]).len(), 503);
+    }
+
+    #[test]
+    fn ids_sort_by_arrival() {
+        let early = QueueId::new(UNIX_EPOCH + Duration::from_secs(1), u64::MAX);
+        let late = QueueId::new(UNIX_EPOCH + Duration::from_secs(2), 0);
+        assert!(early.to_string() < late.to_string());
+        assert_eq!(early.to_string().len(), 27);
+    }
+}

@@ -1,0 +1,179 @@
+//! Who called: the ids that a caller cannot choose, and what the password database says of them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: the one hint taken from the environment"
+)]
+
+use std::ffi::{CStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// The one who started the program.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Real user id.
+    pub uid: u32,
+    /// Login name, `uid1234` where the database has no entry.
+    pub login: String,
+    /// The name for a generated From: `NAME`, else the database's full name; any octets.
+    pub full_name: Vec<u8>,
+    /// Home directory by the database, never by `HOME`.
+    pub home: Option<PathBuf>,
+}
+
+/// Longest display name taken from outside, in octets.
+pub const NAME_MAX: usize = 256;
+
+impl Caller {
+    /// Reads the caller's identity. To be called before the environment is cleared.
+    pub fn read() -> Caller {
+        let uid = real_uid();
+        let entry = password_entry(uid);
+        let hint = std::env::var_os("NAME")
+            .map(OsString::into_vec)
+            .filter(|name| usable(name));
+        let login = match &entry {
+            Some(entry) => String::from_utf8_lossy(&entry.login).into_owned(),
+            None => format!("uid{uid}"),
+        };
+        let listed = entry
+            .as_ref()
+            .map(|entry| full_name(&entry.gecos, &entry.login));
+        let home = entry
+            .filter(|entry| !entry.home.is_empty())
+            .map(|entry| PathBuf::from(OsString::from_vec(entry.home)));
+        Caller {
+            uid,
+            login,
+            full_name: hint.or(listed).unwrap_or_default(),
+            home,
+        }
+    }
+
+    /// The login name of a log line: `uid:N` where there is no entry.
+    pub fn log_name(&self) -> String {
+        match self.login == format!("uid{}", self.uid) {
+            true => format!("uid:{}", self.uid),
+            false => self.login.clone(),
+        }
+    }
+}
+
+fn usable(name: &[u8]) -> bool {
+    !name.is_empty() && name.len() <= NAME_MAX && !name.iter().any(u8::is_ascii_control)
+}
+
+/// The full name of a GECOS field: up to the comma, `&` for the login with a capital.
+fn full_name(gecos: &[u8], login: &[u8]) -> Vec<u8> {
+    let mut name = Vec::new();
+    for &octet in gecos.iter().take_while(|&&octet| octet != b',') {
+        match octet {
+            b'&' => {
+                name.extend(login.first().map(u8::to_ascii_uppercase));
+                name.extend(login.iter().skip(1));
+            }
+            _ => name.push(octet),
+        }
+    }
+    name.truncate(NAME_MAX);
+    name
+}
+
+struct Entry {
+    login: Vec<u8>,
+    gecos: Vec<u8>,
+    home: Vec<u8>,
+}
+
+#[expect(unsafe_code, reason = "libc call")]
+fn real_uid() -> u32 {
+    // SAFETY: getuid always succeeds.
+    unsafe { libc::getuid() }
+}
+
+#[expect(unsafe_code, reason = "libc call")]
+fn password_entry(uid: u32) -> Option<Entry> {
+    let mut buffer = vec![0; 16 * 1024];
+    // SAFETY: an all-zero passwd is a valid value of the plain C struct.
+    let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all pointers are valid for the call and the size is that of the buffer.
+    let status = unsafe {
+        libc::getpwuid_r(
+            uid,
+            &mut entry,
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &mut found,
+        )
+    };
+    if status != 0 || found.is_null() {
+        return None;
+    }
+    let copy = |text: *const libc::c_char| match text.is_null() {
+        true => Vec::new(),
+        // SAFETY: getpwuid_r made it a C string inside `buffer`, which is still alive.
+        false => unsafe { CStr::from_ptr(text) }.to_bytes().to_vec(),
+    };
+    Some(Entry {
+        login: copy(entry.pw_name),
+        gecos: copy(entry.pw_gecos),
+        home: copy(entry.pw_dir),
+    })
+}
+
+/// The host's name as the kernel has it, made a full name by /etc/hosts where that knows more.
+pub fn host_name() -> String {
+    let short = kernel_host_name();
+    if short.contains('.') {
+        return short;
+    }
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let prefix = format!("{short}.");
+    hosts
+        .lines()
+        .flat_map(|line| {
+            line.split('#')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .skip(1)
+        })
+        .find(|name| name.len() > prefix.len() && name.starts_with(&prefix))
+        .map_or(short, str::to_owned)
+}
+
+#[expect(unsafe_code, reason = "libc call")]
+fn kernel_host_name() -> String {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the pointer is valid and the size leaves room for the final NUL.
+    let status = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    let name = buffer.split(|&octet| octet == 0).next().unwrap_or_default();
+    match status == 0 && !name.is_empty() {
+        true => std::ffi::OsStr::from_bytes(name)
+            .to_string_lossy()
+            .into_owned(),
+        false => "localhost".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ampersand_is_the_login_and_the_room_number_is_not_a_name() {
+        assert_eq!(full_name(b"& Daemon,room 5,,", b"cron"), b"Cron Daemon");
+    }
+
+    #[test]
+    fn the_hint_with_a_line_break_is_refused() {
+        assert!(!usable(b"x\nBcc: v@y.test"));
+        assert!(usable("Jörg".as_bytes()));
+    }
+
+    #[test]
+    fn the_caller_of_the_tests_has_a_name() {
+        assert!(!Caller::read().login.is_empty());
+    }
+}

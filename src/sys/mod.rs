@@ -1,0 +1,13 @@
+//! The operating system: who calls, the clock, files, the log, secrets in memory.
+//!
+//! All of it is edge, and the only place of `unsafe`.
+
+pub mod caller;
+pub mod clock;
+pub mod file;
+pub mod log;
+pub mod privilege;
+pub mod random;
+pub mod roots;
+pub mod secret;
+pub mod tls;
