@@ -1,4 +1,5 @@
 //! A sendmail whose mail leaves through Microsoft 365.
 
+pub mod mail;
 pub mod outcome;
 pub mod sys;
