@@ -217,7 +217,7 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label
             .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+            .all(|octet| octet.is_ascii() && is_atext(octet))
 }
 
 /// The local part, in quotes if it is no dot-atom (RFC 5321 section 4.1.2).

@@ -571,11 +571,10 @@ mod tests {
 
     #[test]
     fn where_mailparse_reads_a_clean_address_we_read_the_same() {
-        // Comments that nest and groups that go on are read wrongly there.
-        const WRONG: [u32; 5] = [23, 24, 32, 35, 38];
-        let rows = ROWS.iter().filter(|row| !WRONG.contains(&row.0));
-        let agreed = rows.filter(|(_, value, _)| agrees_with_mailparse(value));
-        assert!(agreed.count() >= 60);
+        let agreed = ROWS
+            .iter()
+            .filter(|(_, value, _)| agrees_with_mailparse(value));
+        assert!(agreed.count() >= 49);
     }
 
     #[test]
@@ -601,7 +600,7 @@ mod tests {
             .map(|_| random.list(&parts, 9))
             .filter(|value| agrees_with_mailparse(value))
             .count();
-        assert!(agreed > 1000, "{agreed}");
+        assert!(agreed > 5_000, "{agreed}");
     }
 
     /// Compares if both take the whole value and mailparse's addresses are plain ones.
@@ -629,10 +628,15 @@ mod tests {
                     .collect(),
             })
             .collect();
-        if !faults(value).is_empty() || !theirs.iter().all(|address| plain(address)) {
+        if !faults(value).is_empty() || !theirs.iter().all(|one| plain(one)) {
             return false;
         }
-        assert_eq!(addresses(value), theirs, "{}", value.escape_ascii());
+        let ours = addresses(value);
+        // mailparse knows no local names: it takes them for the name of what follows.
+        if !ours.iter().all(|one| one.contains('@')) {
+            return false;
+        }
+        assert_eq!(ours, theirs, "{}", value.escape_ascii());
         true
     }
 
@@ -690,7 +694,7 @@ mod tests {
                 assert_eq!(wire.utf8, !wire.path.is_ascii());
             }
         }
-        assert!(seen > 10_000, "{seen}");
+        assert!(seen > 5_000, "{seen}");
     }
 
     fn assert_harmless(path: &str) {
@@ -756,7 +760,6 @@ mod tests {
             "<\"a\"b@x.test>",
             "a@x..test",
             "a@-<",
-            "a@x!y",
             "j@[1.2.3.4",
             "j@[]",
             "a@b@x.test>",
