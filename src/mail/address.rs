@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::outcome::printable;
 
-pub use super::scan::scan;
+pub use super::scan::{scan, scan_word};
 
 /// RFC 5321 section 4.5.3.1.3: a path has 256 octets, two of them the angle brackets.
 const OCTETS_MAX: usize = 254;
@@ -96,7 +96,7 @@ impl Address {
             return Err("there is nothing before the @");
         }
         if local.contains(char::is_control) {
-            return Err("control characters are not allowed");
+            return Err(CONTROL);
         }
         if let Some(domain) = &domain {
             a_label(domain)?;
@@ -163,6 +163,9 @@ impl fmt::Display for Address {
         }
     }
 }
+
+/// Why a text with a control character in it is no address.
+pub(super) const CONTROL: &str = "control characters are not allowed";
 
 const TOO_LONG: &str = "an address has at most 254 octets";
 

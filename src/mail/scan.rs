@@ -1,61 +1,21 @@
 //! Reads address lists as sendmail does.
 //!
-//! Tokens first, then elements; both in one pass over the input, without recursion. A list is full
-//! of what RFC 5322 does not allow and people write: missing brackets, bare names, stray commas.
-//! What has one clear meaning is read; what could be two mailboxes is a fault, never a guess.
+//! One pass over the tokens, without recursion. Lists are full of what RFC 5322 does not allow and
+//! people write: missing brackets, bare names, stray commas. What has one clear meaning is read;
+//! what could be two mailboxes is a fault, never a guess.
 
-use super::address::{Address, Fault, Mailbox, is_atext};
+use super::address::{Address, CONTROL, Fault, Mailbox, is_atext};
+use super::token::{Kind, Token, tokens};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Atom,
-    Quoted,
-    Literal,
-    /// Something that cannot be part of an address, and why.
-    Bad(&'static str),
-    Dot,
-    At,
-    Colon,
-    Open,
-    Close,
-    Comma,
-    /// A semicolon, or a line end that folds nothing.
-    End,
-}
-
-impl Kind {
-    fn is_operand(self) -> bool {
-        matches!(
-            self,
-            Kind::Atom | Kind::Quoted | Kind::Literal | Kind::Bad(_)
-        )
+/// Every element of an address list that came as one word: an argument, a path in a dialogue.
+///
+/// Nothing folds a word, so a control character in it is an attack or a defect: one fault, and no
+/// address out of the rest.
+pub fn scan_word(word: &[u8]) -> Vec<Result<Mailbox, Fault>> {
+    if word.iter().any(u8::is_ascii_control) {
+        return vec![Err(Fault::new(word, CONTROL))];
     }
-
-    fn is_word(self) -> bool {
-        self.is_operand() || matches!(self, Kind::Dot | Kind::At)
-    }
-
-    fn is_route(self) -> bool {
-        matches!(
-            self,
-            Kind::Atom | Kind::Literal | Kind::Dot | Kind::At | Kind::Comma
-        )
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Token<'a> {
-    kind: Kind,
-    start: usize,
-    text: &'a [u8],
-    /// Blanks or a comment stand before it.
-    spaced: bool,
-}
-
-impl Token<'_> {
-    fn end(&self) -> usize {
-        self.start + self.text.len()
-    }
+    scan(word)
 }
 
 /// Every element of an address list field: mailboxes, and faults for what is none.
@@ -64,7 +24,7 @@ impl Token<'_> {
 /// semicolon and a line end that folds nothing separate; two complete addresses with only blanks
 /// between them are two. A name without `@` is a local name. Empty elements are nothing.
 pub fn scan(value: &[u8]) -> Vec<Result<Mailbox, Fault>> {
-    let tokens = Lexer::new(value).tokens();
+    let tokens = tokens(value);
     let mut list = List {
         value,
         found: Vec::new(),
@@ -75,118 +35,6 @@ pub fn scan(value: &[u8]) -> Vec<Result<Mailbox, Fault>> {
         rest = list.part(rest);
     }
     list.found
-}
-
-struct Lexer<'a> {
-    value: &'a [u8],
-    at: usize,
-    spaced: bool,
-    tokens: Vec<Token<'a>>,
-}
-
-impl<'a> Lexer<'a> {
-    fn new(value: &'a [u8]) -> Lexer<'a> {
-        Lexer {
-            value,
-            at: 0,
-            spaced: false,
-            tokens: Vec::new(),
-        }
-    }
-
-    fn tokens(mut self) -> Vec<Token<'a>> {
-        while let Some(octet) = self.octet(0) {
-            match octet {
-                b'\n' if !matches!(self.octet(1), Some(b' ' | b'\t')) => self.push(Kind::End, 1),
-                b' ' | b'\t' | b'\r' | b'\n' => self.skip(1),
-                b'(' => self.comment(),
-                b'"' => self.quoted(),
-                b'[' if self.tokens.last().is_some_and(|t| t.kind == Kind::At) => self.literal(),
-                b'.' => self.push(Kind::Dot, 1),
-                b'@' => self.push(Kind::At, 1),
-                b':' => self.push(Kind::Colon, 1),
-                b'<' => self.push(Kind::Open, 1),
-                b'>' => self.push(Kind::Close, 1),
-                b',' => self.push(Kind::Comma, 1),
-                b';' => self.push(Kind::End, 1),
-                _ => self.atom(),
-            }
-        }
-        self.tokens
-    }
-
-    fn octet(&self, ahead: usize) -> Option<u8> {
-        self.value.get(self.at + ahead).copied()
-    }
-
-    fn skip(&mut self, length: usize) {
-        self.at += length;
-        self.spaced = true;
-    }
-
-    fn push(&mut self, kind: Kind, length: usize) {
-        let end = self.value.len().min(self.at + length);
-        self.tokens.push(Token {
-            kind,
-            start: self.at,
-            text: self.value.get(self.at..end).unwrap_or_default(),
-            spaced: self.spaced,
-        });
-        self.at = end;
-        self.spaced = false;
-    }
-
-    fn comment(&mut self) {
-        let mut depth = 0_usize;
-        let mut ahead = 0;
-        while let Some(octet) = self.octet(ahead) {
-            ahead += 1;
-            match octet {
-                b'\\' => ahead += 1,
-                b'(' => depth += 1,
-                b')' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                return self.skip(ahead);
-            }
-        }
-        // What stands before it is whole; what it swallowed is told apart from that.
-        self.push(Kind::End, 0);
-        self.push(Kind::Bad("a comment is not closed"), ahead);
-    }
-
-    fn quoted(&mut self) {
-        let mut ahead = 1;
-        while let Some(octet) = self.octet(ahead) {
-            ahead += 1;
-            match octet {
-                b'\\' => ahead += 1,
-                b'"' => return self.push(Kind::Quoted, ahead),
-                _ => {}
-            }
-        }
-        self.push(Kind::Bad("a quotation mark is not closed"), ahead);
-    }
-
-    fn literal(&mut self) {
-        let mut ahead = 1;
-        while let Some(octet) = self.octet(ahead) {
-            match octet {
-                b']' => return self.push(Kind::Literal, ahead + 1),
-                b'!'..=b'~' if !b"[]\\<>,;\"()@".contains(&octet) => ahead += 1,
-                _ => break,
-            }
-        }
-        self.push(Kind::Bad("a bracket is not closed"), ahead);
-    }
-
-    fn atom(&mut self) {
-        let ends = |octet: &u8| b" \t\r\n(\".@:<>,;".contains(octet);
-        let rest = self.value.get(self.at..).unwrap_or_default();
-        let length = rest.iter().position(ends).unwrap_or(rest.len());
-        self.push(Kind::Atom, length);
-    }
 }
 
 struct List<'a> {
@@ -401,7 +249,7 @@ fn unquote(text: &[u8], octets: &mut Vec<u8>) -> Result<(), &'static str> {
     let mut escaped = false;
     for &octet in inner {
         if octet.is_ascii_control() {
-            return Err("control characters are not allowed");
+            return Err(CONTROL);
         }
         if octet == b'\\' && !escaped {
             escaped = true;
