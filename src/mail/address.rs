@@ -95,16 +95,15 @@ impl Address {
         if local.is_empty() {
             return Err("there is nothing before the @");
         }
-        if local.contains(char::is_control) {
+        if local.contains(|c: char| c.is_control() || (c.is_whitespace() && c != ' ')) {
             return Err(CONTROL);
         }
-        if let Some(domain) = &domain {
-            a_label(domain)?;
-        }
         let address = Address { local, domain };
+        // Before the domain is looked at: the work of IDNA grows faster than its input.
         if address.to_string().len() > OCTETS_MAX {
             return Err(TOO_LONG);
         }
+        address.path()?;
         Ok(address)
     }
 
@@ -140,17 +139,25 @@ impl Address {
     /// Everything is judged again here, because a domain that was added later has not passed the
     /// constructor.
     pub fn wire(&self) -> Result<Wire, Fault> {
-        let fault = |reason| Fault::new(self.to_string().as_bytes(), reason);
+        match self.path() {
+            Ok(path) => Ok(Wire {
+                utf8: !path.is_ascii(),
+                path,
+            }),
+            Err(reason) => Err(Fault::new(self.to_string().as_bytes(), reason)),
+        }
+    }
+
+    fn path(&self) -> Result<String, &'static str> {
         let mut path = quoted_local(&self.local).into_owned();
         if let Some(domain) = &self.domain {
             path.push('@');
-            path.push_str(&a_label(domain).map_err(fault)?);
+            path.push_str(&a_label(domain)?);
         }
-        if path.len() > OCTETS_MAX {
-            return Err(fault(TOO_LONG));
+        match path.len() <= OCTETS_MAX {
+            true => Ok(path),
+            false => Err(TOO_LONG),
         }
-        let utf8 = !path.is_ascii();
-        Ok(Wire { path, utf8 })
     }
 }
 
@@ -302,6 +309,16 @@ mod tests {
         let longest = format!("{}@x.test", "a".repeat(247));
         assert_eq!(wire(&longest).len(), 254);
         assert!(Address::parse(format!("a{longest}").as_bytes()).is_err());
+        // Short enough as it is written, three times as long in A-labels.
+        let domain = ["\u{fc}"; 80].join(".");
+        assert!(Address::parse(format!("a@{domain}").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_blank_that_looks_like_one_but_is_none_does_not_pass() {
+        for text in ["j\u{a0}k@x.test", "j@x.test\u{a0}", "\u{2028}root"] {
+            assert!(Address::parse(text.as_bytes()).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn scan(value: &[u8]) -> Vec<Result<Mailbox, Fault>> {
     let mut list = List {
         value,
         found: Vec::new(),
-        after_angle: false,
+        after_address: false,
     };
     let mut rest = tokens.as_slice();
     while !rest.is_empty() {
@@ -40,8 +40,8 @@ pub fn scan(value: &[u8]) -> Vec<Result<Mailbox, Fault>> {
 struct List<'a> {
     value: &'a [u8],
     found: Vec<Result<Mailbox, Fault>>,
-    /// An address in brackets stands before, in the same element.
-    after_angle: bool,
+    /// An address stands before, in the same element: a name after it is only a name.
+    after_address: bool,
 }
 
 type Tokens<'t, 'a> = &'t [Token<'a>];
@@ -55,12 +55,12 @@ impl<'a> List<'a> {
             return rest;
         };
         match token.kind {
-            Kind::Open => return self.angle(words, rest),
+            Kind::Open => return self.angle(words, tokens),
             Kind::Close => self.before_close(words),
             Kind::Colon => self.group_name(words),
             _ => {
                 self.bare(words);
-                self.after_angle = false;
+                self.after_address = false;
             }
         }
         after
@@ -70,14 +70,14 @@ impl<'a> List<'a> {
     fn bare(&mut self, words: Tokens<'_, 'a>) {
         // `<j@x.test> John` is a name in the wrong place.
         let is_name = |token: &Token| !matches!(token.kind, Kind::At | Kind::Bad(_));
-        if self.after_angle && words.iter().all(is_name) {
+        if self.after_address && words.iter().all(is_name) {
             return;
         }
         if split_words(words).count() > 1 && !split_words(words).all(has_at) {
             return self.fault(words, "several words, and no < > around an address");
         }
         for word in split_words(words) {
-            self.address(&[], word);
+            self.address(&[], word, word);
         }
     }
 
@@ -86,47 +86,50 @@ impl<'a> List<'a> {
         let complete = split_words(words).filter(|word| has_at(word)).count();
         match split_words(words).last() {
             None => {}
-            Some(word) if complete == 1 && has_at(word) => self.address(&[], word),
+            Some(word) if complete == 1 && has_at(word) => self.address(&[], word, words),
             Some(_) => self.fault(words, "a > without a <"),
         }
-        self.after_angle = true;
+        self.after_address = true;
     }
 
     fn group_name(&mut self, words: Tokens<'_, 'a>) {
         if has_at(words) {
             self.fault(words, "a colon after an address");
         }
-        self.after_angle = false;
+        self.after_address = has_at(words);
     }
 
-    /// `tokens` starts with `<`.
+    /// `tokens` starts with `phrase`, and `<` comes next.
     fn angle<'t>(&mut self, phrase: Tokens<'_, 'a>, tokens: Tokens<'t, 'a>) -> Tokens<'t, 'a> {
-        let (opening, rest) = split(tokens, |kind| kind != Kind::Open);
+        let (_, rest) = tokens.split_at(phrase.len());
+        let (_, rest) = split(rest, |kind| kind != Kind::Open);
         let rest = without_route(rest);
         let (inside, rest) = split(rest, |kind| !kind.is_word() && kind != Kind::Colon);
-        self.after_angle = true;
         let next = rest.first().map(|token| token.kind);
-        match next {
-            _ if inside.is_empty() => self.fault(opening, "there is no address in the < >"),
-            Some(Kind::Open) => self.fault(inside, "a < within < >"),
-            Some(Kind::Close) => self.address(phrase, inside),
-            _ if has_at(inside) => self.address(phrase, inside),
-            _ => self.fault(inside, "a < without a >"),
-        }
-        match rest.split_first() {
-            Some((token, after)) if token.kind == Kind::Close => after,
+        let rest = match rest.split_first() {
+            Some((_, after)) if next == Some(Kind::Close) => after,
             _ => rest,
+        };
+        let (element, rest) = tokens.split_at(tokens.len() - rest.len());
+        self.after_address = true;
+        match next {
+            _ if inside.is_empty() => self.fault(element, "there is no address in the < >"),
+            Some(Kind::Open) => self.fault(element, "a < within < >"),
+            Some(Kind::Close) => self.address(phrase, inside, element),
+            _ if has_at(inside) => self.address(phrase, inside, element),
+            _ => self.fault(element, "a < without a >"),
         }
+        rest
     }
 
-    fn address(&mut self, phrase: Tokens<'_, 'a>, words: Tokens<'_, 'a>) {
+    fn address(&mut self, phrase: Tokens<'_, 'a>, words: Tokens<'_, 'a>, element: Tokens<'_, 'a>) {
         match address(words) {
             Ok(address) => self.found.push(Ok(Mailbox {
                 name: self.octets(phrase).map(<[u8]>::to_vec),
                 address,
                 span: span(words),
             })),
-            Err(reason) => self.fault(words, reason),
+            Err(reason) => self.fault(element, reason),
         }
     }
 
@@ -617,6 +620,7 @@ mod tests {
             assert_ne!(faults(value.as_bytes()), [""; 0], "{value}");
         }
         assert_eq!(addresses(b"<a, b@x.test"), ["b@x.test"]);
+        assert_eq!(addresses(b"j@x.test:25"), [""; 0]);
     }
 
     #[test]
@@ -624,6 +628,11 @@ mod tests {
         let found = scan(b" john   doe , a@x.test");
         let fault = found[0].as_ref().unwrap_err();
         assert_eq!(fault.element(), b"john   doe");
+        for element in ["<>", "J <a@@b>", "J. (x) <<work <", "\"a, b"] {
+            let found = scan([b"a@x.test, ", element.as_bytes()].concat().as_slice());
+            let fault = found[1].as_ref().unwrap_err();
+            assert_eq!(fault.element(), element.trim_end_matches(" <").as_bytes());
+        }
         let long = [b"a b ".repeat(500), b"c".to_vec()].concat();
         assert_eq!(scan(&long)[0].as_ref().unwrap_err().element().len(), 200);
     }
