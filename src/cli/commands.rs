@@ -1,0 +1,168 @@
+//! The verbs of sendmail365, once: parser and help are read out of these rows.
+
+use super::options::{Kind, Name, Opt, Takes, opt};
+use super::{Invocation, Login, misuse};
+use crate::outcome::Failure;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// One verb: `sendmail365 VERB [options] [operands]`.
+pub(super) struct Verb {
+    pub(super) name: &'static str,
+    /// The operands as the help shows them.
+    pub(super) operands: &'static str,
+    pub(super) fits: fn(&[OsString]) -> bool,
+    pub(super) options: &'static [Opt<Asked>],
+    pub(super) kind: Kind,
+    pub(super) does: &'static str,
+    pub(super) settle: fn(Asked) -> Result<Invocation, Failure>,
+}
+
+/// What was typed after a verb.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Asked {
+    pub(super) operands: Vec<OsString>,
+    pub(super) help: bool,
+    config: Option<PathBuf>,
+    import: Option<PathBuf>,
+    browser: bool,
+    paste: bool,
+}
+
+/// The verbs.
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "login",
+        operands: "",
+        fits: <[OsString]>::is_empty,
+        options: &[CONFIG, HELP, IMPORT, BROWSER, PASTE],
+        kind: Kind::Works,
+        does: "Store a refresh token that was proved by one refresh.",
+        settle: login,
+    },
+    Verb {
+        name: "doctor",
+        operands: "",
+        fits: <[OsString]>::is_empty,
+        options: &[CONFIG, HELP, JSON],
+        kind: Kind::Later,
+        does: "Check everything in order.",
+        settle: |_| later("the command doctor"),
+    },
+    Verb {
+        name: "status",
+        operands: "",
+        fits: <[OsString]>::is_empty,
+        options: &[CONFIG, HELP, JSON],
+        kind: Kind::Later,
+        does: "Show account, grant and queue.",
+        settle: |_| later("the command status"),
+    },
+    Verb {
+        name: "test",
+        operands: "address",
+        fits: |operands| operands.len() == 1,
+        options: &[CONFIG, HELP],
+        kind: Kind::Later,
+        does: "Send one message and show the way it took.",
+        settle: |_| later("the command test"),
+    },
+    Verb {
+        name: "queue",
+        operands: "[list | show id | resend id | drop id | run]",
+        fits: fits_queue,
+        options: &[CONFIG, HELP, JSON],
+        kind: Kind::Later,
+        does: "Look after the queue.",
+        settle: |_| later("the command queue"),
+    },
+    Verb {
+        name: "setup",
+        operands: "",
+        fits: <[OsString]>::is_empty,
+        options: &[CONFIG, HELP],
+        kind: Kind::Later,
+        does: "Write the settings, sign in, send a test.",
+        settle: |_| later("the command setup"),
+    },
+    Verb {
+        name: "explain",
+        operands: "text ...",
+        fits: |operands| !operands.is_empty(),
+        options: &[CONFIG, HELP],
+        kind: Kind::Later,
+        does: "Explain an AADSTS code or a reply of the server.",
+        settle: |_| later("the command explain"),
+    },
+];
+
+const CONFIG: Opt<Asked> = opt(
+    Name::Short('C'),
+    Kind::Works,
+    Takes::Value("file", |asked, value| {
+        asked.config = Some(value.into());
+        Ok(())
+    }),
+    "Read the settings from file.",
+);
+const HELP: Opt<Asked> = opt(
+    Name::Long("help"),
+    Kind::Works,
+    Takes::Nothing(|asked| asked.help = true),
+    "Print the help.",
+);
+const IMPORT: Opt<Asked> = opt(
+    Name::Long("import"),
+    Kind::Works,
+    Takes::Value("file", |asked, value| {
+        asked.import = Some(value.into());
+        Ok(())
+    }),
+    "Take the token from file, raw or JSON; - is stdin.",
+);
+const BROWSER: Opt<Asked> = opt(
+    Name::Long("browser"),
+    Kind::Later,
+    Takes::Nothing(|asked| asked.browser = true),
+    "Sign in with a browser on this host.",
+);
+const PASTE: Opt<Asked> = opt(
+    Name::Long("paste"),
+    Kind::Later,
+    Takes::Nothing(|asked| asked.paste = true),
+    "Sign in with a browser elsewhere.",
+);
+const JSON: Opt<Asked> = opt(
+    Name::Long("json"),
+    Kind::Later,
+    Takes::Nothing(|_| ()),
+    "Print JSON.",
+);
+
+fn login(asked: Asked) -> Result<Invocation, Failure> {
+    match (asked.import, asked.browser, asked.paste) {
+        (None, false, false) => later("login with a device code"),
+        (None, true, false) => later("login with a browser (--browser)"),
+        (None, false, true) => later("login with a browser elsewhere (--paste)"),
+        (import, false, false) => Ok(Invocation::Login(Login {
+            config: asked.config,
+            import,
+        })),
+        _ => Err(misuse(
+            "only one of --import, --browser and --paste is possible",
+        )),
+    }
+}
+
+fn later(what: &'static str) -> Result<Invocation, Failure> {
+    Ok(Invocation::Later { what })
+}
+
+fn fits_queue(operands: &[OsString]) -> bool {
+    match operands {
+        [] => true,
+        [job] => job == "list" || job == "run",
+        [job, _] => job == "show" || job == "resend" || job == "drop",
+        _ => false,
+    }
+}

@@ -1,0 +1,156 @@
+//! What the caller typed: argv in, one invocation out.
+//!
+//! Nothing is opened and nothing resolved in here, so help and version work whatever is broken
+//! elsewhere. Values are handed on as they were given: what an address is, or how long a name may
+//! be, is decided where it is used.
+
+mod commands;
+mod help;
+mod options;
+mod parse;
+mod wishes;
+
+use crate::outcome::{Class, Failure, Stage, printable};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+pub use help::{help, usage, version};
+pub use parse::parse;
+
+/// One call of the program.
+#[derive(Debug)]
+pub struct Invoked {
+    /// The name that stands before each message: the last part of argv\[0\], escaped.
+    pub program: String,
+    /// What is asked for.
+    pub invocation: Result<Invocation, Failure>,
+    /// The caller may be writing a message: standard input has to be read to its end before the
+    /// program exits, or a caller that is killed by SIGPIPE never learns the reason.
+    pub drain: bool,
+}
+
+/// What a call asks for, one variant a job.
+#[derive(Debug, PartialEq)]
+pub enum Invocation {
+    /// Send the message on standard input.
+    Submit(Submission),
+    /// Print the help on standard output.
+    Help,
+    /// Print the version on standard output.
+    Version,
+    /// Exit 0 without output (`-bh`, `-bH`).
+    Nothing,
+    /// Take over a grant.
+    Login(Login),
+    /// Something that this version knows but cannot do, in words; the caller reports 70.
+    Later { what: &'static str },
+}
+
+/// A message to send, as the options describe it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Submission {
+    /// The settings to use instead of the host's (`-C`). Privilege has to be gone before it is opened.
+    pub config: Option<PathBuf>,
+    /// The words after the options, each of them to be read as a To field is.
+    pub recipients: Vec<OsString>,
+    /// Add the addresses in To, Cc and Bcc (`-t`).
+    pub recipients_from_header: bool,
+    /// A line with a lone dot is text (`-i`).
+    pub dot_is_text: bool,
+    /// The envelope sender asked for (`-f`); the empty word and `<>` are the null sender.
+    pub sender: Option<OsString>,
+    /// Take the envelope sender from the From field; never together with `sender`.
+    pub sender_from_header: bool,
+    /// The display name for a From field that has to be made (`-F`), uncut and unchecked.
+    pub full_name: Option<OsString>,
+    /// Show the dialogue on standard error (`-v`).
+    pub verbose: bool,
+    /// Leave local names as they are (`-n`).
+    pub no_aliases: bool,
+    /// When to send.
+    pub delivery: Delivery,
+    /// Say nothing on standard error, only in the exit status (`-oeq`).
+    pub quiet: bool,
+    /// What the caller says of the body (`-B`).
+    pub body: Option<BodyType>,
+    /// What the caller wants to hear of the delivery.
+    pub dsn: Dsn,
+    /// What was accepted and has no effect, for the log: escaped and cut.
+    pub notes: Vec<String>,
+}
+
+/// When the caller wants a message sent (`-od`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nothing was said.
+    #[default]
+    Default,
+    /// While the caller waits.
+    Now,
+    /// After the caller has gone.
+    Background,
+    /// By the next run of the queue.
+    QueueOnly,
+}
+
+/// The body type of RFC 6152.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyType {
+    SevenBit,
+    EightBitMime,
+}
+
+/// Wishes for delivery status notifications (RFC 3461 section 4); what is here is valid.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Dsn {
+    /// When to notify (`-N`).
+    pub notify: Option<Notify>,
+    /// How much of the message to return (`-R`).
+    pub ret: Option<Ret>,
+    /// The envelope id, 1 to 100 octets of xtext (`-V`).
+    pub envid: Option<String>,
+}
+
+/// When a delivery status notification is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notify {
+    Never,
+    /// On at least one of the three.
+    On {
+        success: bool,
+        failure: bool,
+        delay: bool,
+    },
+}
+
+/// How much of a message a notification returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ret {
+    Full,
+    Headers,
+}
+
+/// The verb `login` with a token from elsewhere.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The settings to use instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    /// The file that holds the refresh token; `-` is standard input.
+    pub import: Option<PathBuf>,
+}
+
+/// A command line that cannot be understood.
+fn misuse(what: impl Into<String>) -> Failure {
+    Failure::new(Class::Usage, what).at(Stage::Argv)
+}
+
+/// A word of the caller's as a message may show it: escaped and cut.
+fn shown(word: &OsStr) -> String {
+    const CUT: usize = 60;
+    let octets = word.as_bytes();
+    match octets.get(..CUT) {
+        Some(start) if octets.len() > CUT => format!("{}...", printable(start)),
+        _ => printable(octets),
+    }
+}

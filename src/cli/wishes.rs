@@ -1,0 +1,276 @@
+//! What was typed, before it is known whether it makes sense, and how each option notes its wish.
+
+use super::{BodyType, Delivery, Invocation, Notify, Ret, Submission, misuse, shown};
+use crate::outcome::Failure;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// The wishes of one call of the sendmail interface.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Wishes {
+    pub(super) submission: Submission,
+    pub(super) mode: Mode,
+    /// `--dry-run`.
+    pub(super) dry_run: bool,
+    /// `-d0.1`.
+    pub(super) asks_version: bool,
+    /// An answer that makes the rest of the words meaningless: `--help`, `--version`.
+    pub(super) answer: Option<Invocation>,
+}
+
+/// What to do; the last option that says so wins.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) enum Mode {
+    #[default]
+    Deliver,
+    /// The only other mode that takes addresses.
+    Verify,
+    Version,
+    Nothing,
+    /// A mode without addresses that this version does not have, in words.
+    Later(&'static str),
+    /// A mode that will never be there, and why.
+    Refused(&'static str),
+}
+
+pub(super) const LIST: Mode = Mode::Later("the list of the queue (-bp)");
+pub(super) const ALIASES: Mode = Mode::Later("the check of the aliases file (-bi)");
+pub(super) const COUNT: Mode = Mode::Later("the count of the queue (-bpc)");
+pub(super) const SERVE: Mode = Mode::Later("SMTP on standard input (-bs)");
+pub(super) const CHECK: Mode = Mode::Later("the check of the configuration (-bC)");
+pub(super) const RUN: Mode = Mode::Later("a run of the queue (-q)");
+pub(super) const DAEMON: Mode =
+    Mode::Refused("the queue is run by sendmail365-queue.timer, not by a daemon");
+pub(super) const RULES: Mode = Mode::Refused("there are no rewriting rules to test");
+
+pub(super) fn from_header(w: &mut Wishes) {
+    w.submission.recipients_from_header = true;
+}
+
+pub(super) fn dot_is_text(w: &mut Wishes) {
+    w.submission.dot_is_text = true;
+}
+
+pub(super) fn verbose(w: &mut Wishes) {
+    w.submission.verbose = true;
+}
+
+pub(super) fn no_aliases(w: &mut Wishes) {
+    w.submission.no_aliases = true;
+}
+
+pub(super) fn sender(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    w.submission.sender = Some(value);
+    w.submission.sender_from_header = false;
+    Ok(())
+}
+
+pub(super) fn sender_from_header(w: &mut Wishes) {
+    w.submission.sender = None;
+    w.submission.sender_from_header = true;
+}
+
+pub(super) fn full_name(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    w.submission.full_name = Some(value);
+    Ok(())
+}
+
+pub(super) fn config(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    w.submission.config = Some(value.into());
+    Ok(())
+}
+
+pub(super) fn help(w: &mut Wishes) {
+    w.answer = Some(Invocation::Help);
+}
+
+pub(super) fn version(w: &mut Wishes) {
+    w.answer = Some(Invocation::Version);
+}
+
+pub(super) fn value_ignored(_: &mut Wishes, _: OsString) -> Result<(), Failure> {
+    Ok(())
+}
+
+pub(super) fn glued_ignored(_: &mut Wishes, _: Option<OsString>) -> Result<(), Failure> {
+    Ok(())
+}
+
+pub(super) fn debug_file(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    note(w, "-D", &value);
+    Ok(())
+}
+
+pub(super) fn traffic_file(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    note(w, "-X", &value);
+    Ok(())
+}
+
+/// Busybox takes a user's name and password as `-au` and `-ap`: the value is not for the log.
+pub(super) fn account(w: &mut Wishes, _: OsString) -> Result<(), Failure> {
+    note(w, "-a", OsStr::new(""));
+    Ok(())
+}
+
+pub(super) fn body(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    match value {
+        value if value.eq_ignore_ascii_case("7BIT") => w.submission.body = Some(BodyType::SevenBit),
+        value if value.eq_ignore_ascii_case("8BITMIME") => {
+            w.submission.body = Some(BodyType::EightBitMime);
+        }
+        value => note(w, "-B", &value),
+    }
+    Ok(())
+}
+
+pub(super) fn notify(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    match value.to_str().and_then(notify_of) {
+        Some(notify) => w.submission.dsn.notify = Some(notify),
+        None => note(w, "-N", &value),
+    }
+    Ok(())
+}
+
+fn notify_of(text: &str) -> Option<Notify> {
+    if text.eq_ignore_ascii_case("never") {
+        return Some(Notify::Never);
+    }
+    let (mut success, mut failure, mut delay) = (false, false, false);
+    for word in text.split(',') {
+        match word.to_ascii_lowercase().as_str() {
+            "success" => success = true,
+            "failure" => failure = true,
+            "delay" => delay = true,
+            _ => return None,
+        }
+    }
+    Some(Notify::On {
+        success,
+        failure,
+        delay,
+    })
+}
+
+pub(super) fn ret(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    match value {
+        value if value.eq_ignore_ascii_case("full") => w.submission.dsn.ret = Some(Ret::Full),
+        value if value.eq_ignore_ascii_case("hdrs") => w.submission.dsn.ret = Some(Ret::Headers),
+        value => note(w, "-R", &value),
+    }
+    Ok(())
+}
+
+pub(super) fn envid(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    match value.to_str() {
+        Some(text) if is_envid(text) => w.submission.dsn.envid = Some(text.to_owned()),
+        _ => note(w, "-V", &value),
+    }
+    Ok(())
+}
+
+/// RFC 3461 section 4.4: at most 100 octets of xtext, which is section 4's printable ASCII with
+/// `+XX` for the rest.
+fn is_envid(text: &str) -> bool {
+    let is_hex = |octet: Option<u8>| octet.is_some_and(|o| matches!(o, b'0'..=b'9' | b'A'..=b'F'));
+    let mut octets = text.bytes();
+    while let Some(octet) = octets.next() {
+        let fine = match octet {
+            b'+' => is_hex(octets.next()) && is_hex(octets.next()),
+            b'=' => false,
+            octet => octet.is_ascii_graphic(),
+        };
+        if !fine {
+            return false;
+        }
+    }
+    (1..=100).contains(&text.len())
+}
+
+/// `-o` and a letter, the value glued to it: `-odb`, `-oi`, `-oA/etc/aliases`.
+pub(super) fn short_o(w: &mut Wishes, word: OsString) -> Result<(), Failure> {
+    match word.as_bytes() {
+        [b'i', value @ ..] => ignore_dots(w, value),
+        [b'd', value @ ..] => delivery(w, value),
+        [b'e', value @ ..] => error_mode(w, value),
+        // Names of a file or a directory, which is never touched.
+        [b'A' | b'Q', ..] => note(w, "-o", &word),
+        _ => (),
+    }
+    Ok(())
+}
+
+/// `-O` and a name: `-ODeliveryMode=b`.
+pub(super) fn long_o(w: &mut Wishes, word: OsString) -> Result<(), Failure> {
+    let octets = word.as_bytes();
+    let end = octets
+        .iter()
+        .position(|&octet| octet == b'=')
+        .unwrap_or(octets.len());
+    let (name, value) = (&octets[..end], octets.get(end + 1..).unwrap_or_default());
+    match name.to_ascii_lowercase().as_slice() {
+        b"ignoredots" => ignore_dots(w, value),
+        b"deliverymode" => delivery(w, value),
+        b"errormode" => error_mode(w, value),
+        _ => note(w, "-O", &word),
+    }
+    Ok(())
+}
+
+pub(super) fn errors(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
+    error_mode(w, value.as_bytes());
+    Ok(())
+}
+
+/// sendmail takes a boolean by its first letter, and no value for true.
+fn ignore_dots(w: &mut Wishes, value: &[u8]) {
+    w.submission.dot_is_text = !matches!(value.first(), Some(b'f' | b'F' | b'n' | b'N'));
+}
+
+fn delivery(w: &mut Wishes, value: &[u8]) {
+    w.submission.delivery = match value.first() {
+        Some(b'i' | b'f') => Delivery::Now,
+        Some(b'b') => Delivery::Background,
+        Some(b'q' | b'd') => Delivery::QueueOnly,
+        _ => return note(w, "-od", OsStr::from_bytes(value)),
+    };
+}
+
+fn error_mode(w: &mut Wishes, value: &[u8]) {
+    w.submission.quiet = value.first() == Some(&b'q');
+}
+
+pub(super) fn debug(w: &mut Wishes, level: Option<OsString>) -> Result<(), Failure> {
+    w.asks_version |= level.is_some_and(|level| level == "0.1");
+    Ok(())
+}
+
+/// `-q`, `-qf`, `-q15m`, `-qIid`, `-q!Rpart`.
+pub(super) fn run_queue(w: &mut Wishes, what: Option<OsString>) -> Result<(), Failure> {
+    w.mode = RUN;
+    let what = what.unwrap_or_default();
+    let known = match what.as_bytes() {
+        [] | b"f" => true,
+        [b'!', b'I' | b'R' | b'S', part @ ..] | [b'I' | b'R' | b'S', part @ ..] => !part.is_empty(),
+        [b'0'..=b'9', rest @ ..] => rest
+            .iter()
+            .all(|octet| octet.is_ascii_digit() || b"smhdw".contains(octet)),
+        _ => false,
+    };
+    match known {
+        true => Ok(()),
+        false => Err(misuse(format!("unknown queue run -q{}", shown(&what)))),
+    }
+}
+
+pub(super) fn quarantine(_: &mut Wishes, _: Option<OsString>) -> Result<(), Failure> {
+    Err(misuse("option -Q is not possible").because("there is no quarantine"))
+}
+
+/// Remembers for the log what has no effect. A caller with a million of them does not fill the log.
+fn note(w: &mut Wishes, option: &str, value: &OsStr) {
+    const NOTES_MAX: usize = 16;
+    if w.submission.notes.len() < NOTES_MAX {
+        let text = format!("{option} {}", shown(value));
+        w.submission.notes.push(text.trim_end().to_owned());
+    }
+}
