@@ -19,20 +19,17 @@ pub fn usage(program: &str) -> String {
         _ => &[],
     };
     let verbs = verbs.iter().filter(|verb| verb.kind == Kind::Works);
-    let mut calls: Vec<String> = verbs.map(verb_call).collect();
-    calls.push("[options] address ... <message".to_owned());
-    calls.push("[options] -t <message".to_owned());
+    let mut calls: Vec<String> = verbs
+        .map(|verb| format!("{} [options]", verb.name))
+        .collect();
+    // Called as sendmail365 an address cannot stand first, and nearly every caller wants -i.
+    calls.push("-i [options] address ... <message".to_owned());
+    calls.push("-i -t [options] <message".to_owned());
     let calls: Vec<String> = calls
         .iter()
         .map(|call| format!("{program} {call}"))
         .collect();
     format!("usage: {}", calls.join("\n       "))
-}
-
-fn verb_call(verb: &Verb) -> String {
-    let works = verb.options.iter().filter(|row| row.kind == Kind::Works);
-    let options: String = works.map(|row| format!(" [{}]", spelled(row))).collect();
-    format!("{}{options}", verb.name)
 }
 
 /// The whole help under this name.
@@ -55,15 +52,24 @@ pub fn help(program: &str) -> String {
     lines.extend(options(OPTIONS, Kind::Later));
     lines.extend(modes(Kind::Later));
     if program == "sendmail365" {
-        let verbs = VERBS.iter().filter(|verb| verb.kind == Kind::Later);
-        lines.extend(
-            verbs.map(|verb| entry(&format!("{} {}", verb.name, verb.operands), verb.does)),
-        );
+        lines.extend(VERBS.iter().flat_map(later));
     }
     section(&mut lines, "Accepted without effect:");
     let ignored = OPTIONS.iter().filter(|row| row.kind == Kind::Ignored);
     lines.extend(filled(ignored.map(spelled)));
     lines.join("\n")
+}
+
+/// What a verb does not do yet: all of it, or some of its options.
+fn later(verb: &Verb) -> Vec<String> {
+    let call = |rest: &str| format!("{} {rest}", verb.name);
+    let options = verb.options.iter().filter(|row| row.kind == Kind::Later);
+    match verb.kind {
+        Kind::Works => options
+            .map(|row| entry(&call(&spelled(row)), row.does))
+            .collect(),
+        _ => vec![entry(&call(verb.operands), verb.does)],
+    }
 }
 
 fn section(lines: &mut Vec<String>, title: &str) {
@@ -115,6 +121,7 @@ fn filled(items: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::wishes::Wishes;
 
     #[test]
     fn the_help_fits_a_terminal() {
@@ -142,14 +149,48 @@ mod tests {
 
     #[test]
     fn the_verbs_stand_in_the_help_of_sendmail365_only() {
-        assert!(usage("sendmail365").starts_with("usage: sendmail365 login [-C file]"));
+        assert!(usage("sendmail365").starts_with("usage: sendmail365 login [options]\n"));
+        let help_with_verbs = help("sendmail365");
         for verb in VERBS {
-            assert!(
-                help("sendmail365").contains(&format!("{} ", verb.name))
-                    || help("sendmail365").contains(&format!("{}:", verb.name))
-            );
+            let spellings = [format!("\n  {} ", verb.name), format!("\n{}: ", verb.name)];
+            let shown = spellings.iter().any(|text| help_with_verbs.contains(text));
+            assert!(shown, "{}", verb.name);
         }
         assert!(!help("sendmail").contains("login"));
+    }
+
+    /// An option as the manual's list begins its item.
+    fn item(row: &Opt<Wishes>) -> String {
+        let dash = match row.name {
+            Name::Short(letter) => letter.to_string(),
+            Name::Long(word) => format!("-{word}"),
+        };
+        match (&row.takes, row.name) {
+            (Takes::Nothing(_), _) => format!(".It Fl {dash}"),
+            (Takes::Value(value, _), Name::Short(_)) => {
+                format!(".It Fl {dash} Ar {}", value.replace('=', " Ns = Ns Ar "))
+            }
+            (Takes::Value(value, _), Name::Long(_)) => format!(".It Fl {dash} Ns = Ns Ar {value}"),
+            (Takes::Glued(value, _), _) => format!(".It Fl {dash} Ns Op Ar {value}"),
+        }
+    }
+
+    #[test]
+    fn the_manual_lists_every_option_and_every_mode_once() {
+        let manual = include_str!("../../man/sendmail.8");
+        let (_, rest) = manual
+            .split_once(".\\\" options-begin\n")
+            .expect("the first marker");
+        let (list, _) = rest
+            .split_once(".\\\" options-end\n")
+            .expect("the second marker");
+        let items = list.lines().filter(|line| line.starts_with(".It "));
+        let mut found: Vec<String> = items.map(str::to_owned).collect();
+        let modes = MODES.iter().map(|row| format!(".It Fl b{}", row.word));
+        let mut wanted: Vec<String> = OPTIONS.iter().map(item).chain(modes).collect();
+        found.sort();
+        wanted.sort();
+        assert_eq!(found, wanted);
     }
 
     #[test]

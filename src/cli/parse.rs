@@ -996,7 +996,7 @@ mod tests {
                 },
             }
         }
-        if xorshift(state) % 2 == 0 {
+        if xorshift(state).is_multiple_of(2) {
             word.insert(0, b'-');
         }
         OsString::from_vec(word)
@@ -1033,7 +1033,7 @@ mod tests {
         for _ in 0..60_000 {
             let count = xorshift(&mut state) % 6;
             let mut argv = vec![OsString::from(NAMES[xorshift(&mut state) % NAMES.len()])];
-            if xorshift(&mut state) % 2 == 0 {
+            if xorshift(&mut state).is_multiple_of(2) {
                 argv.push(VERBS[xorshift(&mut state) % VERBS.len()].name.into());
             }
             argv.extend((0..count).map(|_| random_word(&mut state)));
