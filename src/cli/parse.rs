@@ -131,8 +131,10 @@ fn command(args: Vec<OsString>) -> Result<Invocation, Failure> {
     let name = words.next().ok_or_else(|| misuse("nothing to do"))?;
     let verb = VERBS.iter().find(|verb| name == *verb.name);
     let verb = verb.ok_or_else(|| {
-        misuse(format!("unknown command {}", shown(&name)))
-            .fix("to send: `sendmail365 -i ADDRESS` or `sendmail365 -t`, the message on stdin; see `sendmail365 --help`")
+        misuse(format!("unknown command {}", shown(&name))).fix(
+            "to send: `sendmail365 -i ADDRESS` or `sendmail365 -i -t`, the message on standard \
+             input; see `sendmail365 --help`",
+        )
     })?;
     let asked = read_command(verb, words.collect())?;
     if asked.help {
