@@ -137,6 +137,7 @@ struct Parts {
     stage: Option<Stage>,
     code: Option<String>,
     err: Option<String>,
+    os_error: Option<i32>,
     reason: Option<String>,
 }
 
@@ -171,6 +172,7 @@ impl Failure {
             stage: None,
             code: None,
             err: None,
+            os_error: None,
             reason: None,
         }))
     }
@@ -199,7 +201,13 @@ impl Failure {
         self
     }
 
-    /// Keeps the system's error name for the log, such as `EIO`.
+    /// Keeps the system's error number; the log writes its name.
+    pub fn with_os_error(mut self, error: &std::io::Error) -> Failure {
+        self.0.os_error = error.raw_os_error();
+        self
+    }
+
+    /// Keeps an error name for the log that is no system error, such as `NXDOMAIN`.
     pub fn with_err(mut self, err: impl fmt::Display) -> Failure {
         self.0.err = Some(err.to_string());
         self
@@ -246,7 +254,12 @@ impl Failure {
         self.0.code.as_deref()
     }
 
-    /// The system's error name, if there was one.
+    /// The system's error number, if there was one.
+    pub fn os_error(&self) -> Option<i32> {
+        self.0.os_error
+    }
+
+    /// The name of an error that is not the system's, if there was one.
     pub fn err(&self) -> Option<&str> {
         self.0.err.as_deref()
     }

@@ -2,7 +2,13 @@
 
 pub mod address;
 pub mod aliases;
+pub mod body;
+pub mod encoded;
 pub mod envelope;
+pub mod header;
+pub mod message;
 pub mod recipients;
+pub mod repair;
+pub mod rewrite;
 mod scan;
 mod token;
