@@ -1,6 +1,6 @@
 //! A sendmail whose mail leaves through Microsoft 365.
 
-pub mod mail;
 pub mod cli;
+pub mod mail;
 pub mod outcome;
 pub mod sys;

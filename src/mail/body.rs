@@ -1,7 +1,6 @@
 //! The body of a message as it is read: line ends decided once, dots undone, size counted.
 
 use crate::outcome::{Class, Failure, Stage};
-use crate::sys::file::error_name;
 use std::io::{BufRead, ErrorKind};
 
 /// What a line that begins with a dot means.
@@ -65,7 +64,7 @@ impl<R: BufRead> Source<R> {
                         .because(&error)
                         .fix("nothing was sent; check what is given as standard input")
                         .at(Stage::Stdin)
-                        .with_err(error_name(&error));
+                        .with_os_error(&error);
                     return Err(failure);
                 }
             }

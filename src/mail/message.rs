@@ -429,7 +429,7 @@ mod tests {
             let failure = Message::read(input, PIPE, 1000).unwrap_err();
             assert_eq!(failure.class(), Class::Io);
             assert_eq!(failure.stage(), Some(Stage::Stdin));
-            assert_eq!(failure.err(), Some("EIO"));
+            assert_eq!(failure.os_error(), Some(5));
         }
     }
 
