@@ -54,36 +54,35 @@ pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<PathB
     Ok(None)
 }
 
-/// The system's name of an error, such as `ENOSPC`, for the log.
-pub fn error_name(error: &io::Error) -> String {
-    let name = match error.raw_os_error() {
-        Some(libc::EACCES) => "EACCES",
-        Some(libc::EPERM) => "EPERM",
-        Some(libc::ENOENT) => "ENOENT",
-        Some(libc::ENOTDIR) => "ENOTDIR",
-        Some(libc::EISDIR) => "EISDIR",
-        Some(libc::ELOOP) => "ELOOP",
-        Some(libc::EIO) => "EIO",
-        Some(libc::EROFS) => "EROFS",
-        Some(libc::ENOSPC) => "ENOSPC",
-        Some(libc::EDQUOT) => "EDQUOT",
-        Some(libc::EFBIG) => "EFBIG",
-        Some(libc::EMFILE) => "EMFILE",
-        Some(libc::ENFILE) => "ENFILE",
-        Some(libc::ENOMEM) => "ENOMEM",
-        Some(libc::ENOBUFS) => "ENOBUFS",
-        Some(libc::ENOLCK) => "ENOLCK",
-        Some(libc::EINTR) => "EINTR",
-        Some(libc::EBADF) => "EBADF",
-        Some(libc::ECONNREFUSED) => "ECONNREFUSED",
-        Some(libc::ECONNRESET) => "ECONNRESET",
-        Some(libc::EPIPE) => "EPIPE",
-        Some(libc::ETIMEDOUT) => "ETIMEDOUT",
-        Some(libc::EHOSTUNREACH) => "EHOSTUNREACH",
-        Some(libc::ENETUNREACH) => "ENETUNREACH",
-        Some(libc::EADDRNOTAVAIL) => "EADDRNOTAVAIL",
-        Some(number) => return format!("errno{number}"),
-        None => return format!("{:?}", error.kind()),
+/// The system's name of an error number, such as `ENOSPC`, for the log.
+pub fn error_name(number: i32) -> String {
+    let name = match number {
+        libc::EACCES => "EACCES",
+        libc::EPERM => "EPERM",
+        libc::ENOENT => "ENOENT",
+        libc::ENOTDIR => "ENOTDIR",
+        libc::EISDIR => "EISDIR",
+        libc::ELOOP => "ELOOP",
+        libc::EIO => "EIO",
+        libc::EROFS => "EROFS",
+        libc::ENOSPC => "ENOSPC",
+        libc::EDQUOT => "EDQUOT",
+        libc::EFBIG => "EFBIG",
+        libc::EMFILE => "EMFILE",
+        libc::ENFILE => "ENFILE",
+        libc::ENOMEM => "ENOMEM",
+        libc::ENOBUFS => "ENOBUFS",
+        libc::ENOLCK => "ENOLCK",
+        libc::EINTR => "EINTR",
+        libc::EBADF => "EBADF",
+        libc::ECONNREFUSED => "ECONNREFUSED",
+        libc::ECONNRESET => "ECONNRESET",
+        libc::EPIPE => "EPIPE",
+        libc::ETIMEDOUT => "ETIMEDOUT",
+        libc::EHOSTUNREACH => "EHOSTUNREACH",
+        libc::ENETUNREACH => "ENETUNREACH",
+        libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
+        number => return format!("errno{number}"),
     };
     name.to_owned()
 }
