@@ -2,5 +2,6 @@
 
 pub mod cli;
 pub mod mail;
+pub mod oauth;
 pub mod outcome;
 pub mod sys;

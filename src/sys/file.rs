@@ -54,8 +54,16 @@ pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<PathB
     Ok(None)
 }
 
-/// The system's name of an error number, such as `ENOSPC`, for the log.
-pub fn error_name(number: i32) -> String {
+/// The system's name of an error, such as `ENOSPC`, for the log.
+pub fn error_name(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => error_number_name(number),
+        None => format!("{:?}", error.kind()),
+    }
+}
+
+/// The system's name of an error number.
+pub fn error_number_name(number: i32) -> String {
     let name = match number {
         libc::EACCES => "EACCES",
         libc::EPERM => "EPERM",

@@ -1,0 +1,881 @@
+//! The HTTPS request to the token endpoint.
+//!
+//! Nothing is taken from the environment: no proxy, no roots. No redirect is followed, because the
+//! body of the request holds the sign-in. Every wait ends by one clock for the whole exchange.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: HTTPS to the token endpoint"
+)]
+
+use super::grant::{BODY_MAX, Reply};
+use super::refusal::no_token;
+use super::{Account, Endpoint};
+use crate::outcome::{Class, Failure, Stage};
+use crate::sys::file::error_name;
+use crate::sys::roots::Roots;
+use crate::sys::tls::{self, Tls};
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConnection};
+use std::io::{self, ErrorKind, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use zeroize::Zeroizing;
+
+/// Octets of a response's head at most.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// How long the look at a refused certificate may take.
+const PROBE_MAX: Duration = Duration::from_secs(3);
+
+/// One exchange with the endpoint.
+pub(crate) struct Exchange<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) roots: &'a Roots,
+    pub(crate) timeout: Duration,
+}
+
+impl Exchange<'_> {
+    /// Sends a form and reads the answer, whatever its status.
+    ///
+    /// Repeated once, soon: after a 5xx that names no time to wait, and after a connection that broke
+    /// before the answer. Microsoft does not mind a refresh twice, it leaves the old token valid.
+    pub(crate) fn post(&self, form: &str) -> Result<Reply, Failure> {
+        const PAUSE: Duration = Duration::from_millis(200);
+        let deadline = Instant::now() + self.timeout;
+        let first = self.once(form, deadline)?;
+        if !worth_repeating(&first) || Instant::now() + PAUSE >= deadline {
+            return first.map_err(|error| self.failed(error));
+        }
+        std::thread::sleep(PAUSE);
+        match (first, self.once(form, deadline)?) {
+            (_, Ok(reply)) | (Ok(reply), Err(_)) => Ok(reply),
+            (Err(_), Err(error)) => Err(self.failed(error)),
+        }
+    }
+
+    fn once(&self, form: &str, deadline: Instant) -> Result<Result<Reply, ureq::Error>, Failure> {
+        let agent = self.agent(deadline.saturating_duration_since(Instant::now()))?;
+        let response = agent
+            .post(&self.endpoint.token_url)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .send(form);
+        Ok(response.and_then(reply))
+    }
+
+    fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
+        let roots = self.roots.certificates().iter();
+        let roots: Vec<_> = roots
+            .map(|der| Certificate::from_der(der).to_owned())
+            .collect();
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(tls::provider())
+            .root_certs(RootCerts::new_with_certs(&roots))
+            .build();
+        let config = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .proxy(self.proxy()?)
+            .https_only(true)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .max_response_header_size(HEAD_MAX)
+            .timeout_global(Some(timeout))
+            .user_agent(concat!("sendmail365/", env!("CARGO_PKG_VERSION")))
+            .accept("application/json")
+            .build();
+        Ok(config.new_agent())
+    }
+
+    fn proxy(&self) -> Result<Option<ureq::Proxy>, Failure> {
+        let Some(url) = &self.endpoint.proxy else {
+            return Ok(None);
+        };
+        let plain = url.starts_with("http://") && !url.contains('@');
+        let proxy = plain.then(|| ureq::Proxy::new(url.trim_end_matches('/')));
+        match proxy {
+            Some(Ok(proxy)) => Ok(Some(proxy)),
+            _ => Err(self.misconfigured("proxy", "it is not of the form http://host:port")),
+        }
+    }
+
+    fn misconfigured(&self, key: &str, why: &str) -> Failure {
+        Failure::new(
+            Class::Config,
+            format!("{key} under [endpoint] cannot be used"),
+        )
+        .because(why)
+        .fix(format!("correct {key} under [endpoint]"))
+        .at(Stage::TokenHttp)
+    }
+
+    fn failed(&self, error: ureq::Error) -> Failure {
+        let host = self.endpoint.host();
+        let failure = Failure::defer(no_token(self.account)).at(Stage::TokenHttp);
+        match error {
+            ureq::Error::RequireHttpsOnly(_) => {
+                self.misconfigured("token_url", "it does not begin with https://")
+            }
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+                self.misconfigured("token_url", "it is not an address")
+            }
+            ureq::Error::HostNotFound => self.not_found(failure),
+            ureq::Error::Timeout(_) => failure
+                .because(format!(
+                    "{host} did not answer in {} s",
+                    self.timeout.as_secs_f32()
+                ))
+                .fix("it is tried again; if it lasts, check network, firewall and proxy")
+                .with_reason("deadline"),
+            ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyExceedsLimit(_) => failure
+                .because(format!(
+                    "the answer of {host} is larger than any token answer"
+                ))
+                .fix("it is tried again; if it lasts, check proxies, filters and token_url")
+                .with_reason("size"),
+            ureq::Error::ConnectProxyFailed(text) => self.proxy_refused(failure, &text),
+            ureq::Error::Rustls(error) => self.tls_failed(failure, &error),
+            ureq::Error::Io(error) => self.io_failed(failure, &error),
+            other => {
+                let many = other.to_string().contains("too many headers");
+                failure
+                    .because(format!(
+                        "{host} does not answer as a web server does: {other}"
+                    ))
+                    .fix("it is tried again; if it lasts, check proxies, filters and token_url")
+                    .with_reason(if many { "size" } else { "protocol" })
+            }
+        }
+    }
+
+    fn not_found(&self, failure: Failure) -> Failure {
+        failure
+            .because(format!("the name of {} was not found", self.first_hop()))
+            .fix("it is tried again; if it lasts, check DNS on this host")
+            .with_err("dns")
+    }
+
+    fn proxy_refused(&self, failure: Failure, text: &str) -> Failure {
+        let proxy = self.endpoint.proxy.as_deref().unwrap_or_default();
+        let digits: String = text.chars().filter(char::is_ascii_digit).take(3).collect();
+        let failure = failure
+            .because(format!("the proxy {proxy} refuses: {text}"))
+            .fix(format!(
+                "have the proxy allow this host to reach {}",
+                self.endpoint.host()
+            ))
+            .with_reason("proxy");
+        if digits.is_empty() {
+            failure
+        } else {
+            failure.with_code(digits)
+        }
+    }
+
+    fn io_failed(&self, failure: Failure, error: &io::Error) -> Failure {
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(error) = inner {
+            return self.tls_failed(failure, error);
+        }
+        // The resolver's errors have no number of their own.
+        if error.to_string().starts_with("failed to lookup address") {
+            return self.not_found(failure);
+        }
+        failure
+            .because(format!(
+                "the connection to {} failed: {error}",
+                self.first_hop()
+            ))
+            .fix("it is tried again; if it lasts, check network, firewall and proxy")
+            .with_err(error_name(error))
+    }
+
+    fn tls_failed(&self, failure: Failure, error: &rustls::Error) -> Failure {
+        use CertificateError as Bad;
+        let host = self.endpoint.host();
+        let failure = failure.with_reason("tls");
+        let rustls::Error::InvalidCertificate(bad) = error else {
+            return failure
+                .because(format!("TLS with {host} failed: {error}"))
+                .fix("check what stands between this host and the server: proxies, filters");
+        };
+        match bad {
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => failure
+                .because(format!(
+                    "the certificate shown for {host} is for another name: {bad}"
+                ))
+                .fix("check token_url under [endpoint], and DNS on this host"),
+            Bad::Expired | Bad::ExpiredContext { .. } => failure
+                .because(format!("the certificate of {host} has expired: {bad}"))
+                .fix("check this host's clock first, then who answers for the server"),
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => failure
+                .because(format!("the certificate of {host} is not valid yet: {bad}"))
+                .fix("check this host's clock"),
+            _ => failure
+                .because(match self.refused_issuer() {
+                    Some(issuer) => format!(
+                        "the certificate shown for {host} was issued by \"{issuer}\", \
+                         which this host does not trust"
+                    ),
+                    None => format!("the certificate shown for {host} is not trusted: {bad}"),
+                })
+                .fix(
+                    "if a company proxy inspects TLS, name its CA certificate in ca_file under \
+                     [endpoint]; else somebody intercepts the connection",
+                ),
+        }
+    }
+
+    /// Whose certificate was refused: one more handshake, ended before anything is sent in it.
+    ///
+    /// The HTTP library tells that a certificate is bad, and not whose it is.
+    fn refused_issuer(&self) -> Option<String> {
+        if self.endpoint.proxy.is_some() {
+            return None;
+        }
+        let deadline = Instant::now() + PROBE_MAX.min(self.timeout);
+        let (host, port) = authority(&self.endpoint.token_url)?;
+        let tls = Tls::new(self.roots).ok()?;
+        let name = ServerName::try_from(host.to_owned()).ok()?;
+        let mut connection = ClientConnection::new(tls.config(), name).ok()?;
+        let mut addresses = (host, port).to_socket_addrs().ok()?;
+        let mut stream =
+            addresses.find_map(|address| TcpStream::connect_timeout(&address, PROBE_MAX).ok())?;
+        stream.set_read_timeout(Some(PROBE_MAX)).ok()?;
+        stream.set_write_timeout(Some(PROBE_MAX)).ok()?;
+        while connection.is_handshaking() && Instant::now() < deadline {
+            if connection.wants_write() {
+                connection.write_tls(&mut stream).ok()?;
+            } else if connection.read_tls(&mut stream).ok()? == 0
+                || connection.process_new_packets().is_err()
+            {
+                break;
+            }
+        }
+        tls.refused_issuer()
+    }
+
+    /// Whom this host connects to: the proxy, if there is one.
+    fn first_hop(&self) -> &str {
+        self.endpoint
+            .proxy
+            .as_deref()
+            .unwrap_or_else(|| self.endpoint.host())
+    }
+}
+
+/// Host and port of an https address.
+pub(crate) fn authority(url: &str) -> Option<(&str, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let authority = rest.split(['/', '?', '#']).next()?;
+    if let Some(literal) = authority.strip_prefix('[') {
+        let (host, port) = literal.split_once(']')?;
+        return Some((
+            host,
+            port.strip_prefix(':')
+                .map_or(Some(443), |port| port.parse().ok())?,
+        ));
+    }
+    match authority.split_once(':') {
+        Some((host, port)) => Some((host, port.parse().ok()?)),
+        None => Some((authority, 443)),
+    }
+}
+
+fn worth_repeating(result: &Result<Reply, ureq::Error>) -> bool {
+    match result {
+        Ok(reply) => matches!(reply.status, 500 | 502..=504) && reply.retry_after.is_none(),
+        Err(ureq::Error::Io(error)) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof
+        ),
+        Err(_) => false,
+    }
+}
+
+fn reply(response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
+    let header = |name: &str| {
+        let value = response.headers().get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let (status, retry_after) = (response.status().as_u16(), header("retry-after"));
+    let (location, date) = (header("location"), header("date"));
+    Ok(Reply {
+        status,
+        retry_after,
+        location,
+        date,
+        body: body(response.into_body())?,
+    })
+}
+
+/// The whole body, or as much of it as came before the connection broke.
+fn body(body: ureq::Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
+    // Room for any real answer: a buffer that grows leaves copies of tokens behind.
+    const USUAL_MAX: usize = 64 * 1024;
+    let mut octets = Zeroizing::new(Vec::with_capacity(USUAL_MAX));
+    let limit = BODY_MAX as u64;
+    let mut reader = body.into_with_config().limit(limit).reader();
+    match reader.read_to_end(&mut octets).map_err(ureq::Error::from) {
+        Err(ureq::Error::Io(_)) | Ok(_) => Ok(octets),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::grant::tests::{endpoint, read};
+    use crate::oauth::token::tests::account;
+    use crate::oauth::{SignIn, Store};
+    use crate::outcome::Fate;
+    use crate::sys::log::{Journal, Log};
+    use crate::sys::random;
+    use rcgen::{CertificateParams, DnType, KeyPair};
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::UNIX_EPOCH;
+
+    type Stream = StreamOwned<ServerConnection, TcpStream>;
+    /// What a stub does with the connection after the whole request was read.
+    type Answer = fn(&mut Stream);
+
+    /// An HTTPS server on loopback that answers one connection after another from a list.
+    struct Stub {
+        port: u16,
+        roots: Roots,
+        /// The requests as they came; empty for a connection without one.
+        requests: Receiver<String>,
+    }
+
+    impl Stub {
+        fn new(answers: Vec<Answer>) -> Stub {
+            Stub::with(
+                CertificateParams::new(vec!["localhost".to_owned()]).unwrap(),
+                answers,
+            )
+        }
+
+        fn with(mut params: CertificateParams, answers: Vec<Answer>) -> Stub {
+            params
+                .distinguished_name
+                .push(DnType::CommonName, "Contoso Inspection CA");
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+            let config = ServerConfig::builder_with_provider(tls::provider())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], private)
+                .unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let (sender, requests) = channel();
+            std::thread::spawn(move || {
+                let config = Arc::new(config);
+                for answer in answers {
+                    let (tcp, _) = listener.accept().unwrap();
+                    let connection = ServerConnection::new(config.clone()).unwrap();
+                    let mut stream = StreamOwned::new(connection, tcp);
+                    let request = request(&mut stream);
+                    if !request.is_empty() {
+                        answer(&mut stream);
+                    }
+                    if sender.send(request).is_err() {
+                        return;
+                    }
+                }
+            });
+            Stub {
+                port,
+                roots: trust(&certificate.pem()),
+                requests,
+            }
+        }
+
+        fn post(&self) -> Result<Reply, Failure> {
+            self.post_to("localhost", &self.roots, Duration::from_secs(20))
+        }
+
+        fn post_to(&self, host: &str, roots: &Roots, timeout: Duration) -> Result<Reply, Failure> {
+            let url = format!("https://{host}:{}/t/oauth2/v2.0/token", self.port);
+            post(
+                &Endpoint {
+                    token_url: url,
+                    ..endpoint()
+                },
+                roots,
+                timeout,
+            )
+        }
+
+        fn fails(&self) -> Failure {
+            self.post().err().unwrap()
+        }
+    }
+
+    fn post(endpoint: &Endpoint, roots: &Roots, timeout: Duration) -> Result<Reply, Failure> {
+        let account = account();
+        Exchange {
+            account: &account,
+            endpoint,
+            roots,
+            timeout,
+        }
+        .post("refresh_token=a%2Bb")
+    }
+
+    fn trust(pem: &str) -> Roots {
+        let name = format!("sendmail365-ca-{:x}.pem", random::number().unwrap());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, pem).unwrap();
+        let roots = Roots::load(Some(&path)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        roots
+    }
+
+    /// Roots that trust none of the stubs.
+    fn strangers() -> Roots {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["stranger.test".to_owned()]).unwrap();
+        trust(&params.self_signed(&key).unwrap().pem())
+    }
+
+    /// Head and body of a request; nothing if the connection ends before.
+    fn request(stream: &mut Stream) -> String {
+        let mut octets = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let text = String::from_utf8_lossy(&octets).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let head = head.to_ascii_lowercase();
+                let size = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "));
+                if size.is_some_and(|size| body.len() >= size.parse().unwrap()) {
+                    return text;
+                }
+            }
+            match stream.read(&mut buffer) {
+                Ok(size) if size > 0 => octets.extend_from_slice(&buffer[..size]),
+                _ => return String::new(),
+            }
+        }
+    }
+
+    fn say(stream: &mut Stream, text: &str) {
+        let _ = stream.write_all(text.as_bytes());
+        let _ = stream.flush();
+    }
+
+    fn good(stream: &mut Stream) {
+        say(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 21\r\nDate: now\r\n\r\n{\"access_token\":\"at\"}",
+        );
+    }
+
+    fn busy(stream: &mut Stream) {
+        say(stream, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    }
+
+    fn silent(_: &mut Stream) {}
+
+    #[test]
+    fn a_request_arrives_whole_and_its_answer_too() {
+        let stub = Stub::new(vec![good]);
+        let reply = stub.post().unwrap_or_else(|failure| panic!("{failure:?}"));
+        assert_eq!((reply.status, reply.date.as_deref()), (200, Some("now")));
+        assert_eq!(&reply.body[..], b"{\"access_token\":\"at\"}");
+        let request = stub.requests.recv().unwrap();
+        assert!(
+            request.starts_with("POST /t/oauth2/v2.0/token HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.ends_with("\r\n\r\nrefresh_token=a%2Bb"),
+            "{request}"
+        );
+        let head = request.to_ascii_lowercase();
+        assert!(
+            head.contains("content-type: application/x-www-form-urlencoded\r\n"),
+            "{request}"
+        );
+        assert!(
+            head.contains(concat!(
+                "user-agent: sendmail365/",
+                env!("CARGO_PKG_VERSION")
+            )),
+            "{request}"
+        );
+    }
+
+    #[test]
+    fn a_sign_in_is_imported_used_and_renewed_over_https() {
+        let rotated: Answer = |stream| {
+            let body =
+                "{\"access_token\":\"at-2\",\"refresh_token\":\"0.rt-2\",\"expires_in\":3599}";
+            say(
+                stream,
+                &format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                ),
+            );
+        };
+        let stub = Stub::new(vec![rotated, good]);
+        let name = format!("sendmail365-sign-in-{:x}", random::number().unwrap());
+        let dir = std::env::temp_dir().join(name);
+        let store = Store::new(vec![dir.clone()]);
+        let (account, log) = (account(), Log::new(None, None));
+        let token_url = format!("https://localhost:{}/t/oauth2/v2.0/token", stub.port);
+        let endpoint = Endpoint {
+            token_url,
+            ..endpoint()
+        };
+        let sign_in = SignIn {
+            account: &account,
+            endpoint: &endpoint,
+            store: &store,
+            roots: &stub.roots,
+            timeout: crate::oauth::TIMEOUT,
+        };
+        let journal = Journal::new(&log, "test", 0, "root");
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        sign_in
+            .import("{\"refresh_token\":\"0.rt-1\"}", &journal, now)
+            .unwrap();
+        assert!(
+            stub.requests
+                .recv()
+                .unwrap()
+                .contains("refresh_token=0.rt-1&")
+        );
+        let cached = sign_in.access_token(&journal, now).ok().unwrap();
+        assert_eq!(cached.secret().expose(), "at-2");
+        let new = sign_in
+            .access_token_after_refusal(&cached, &journal, now)
+            .ok()
+            .unwrap();
+        assert_eq!(new.secret().expose(), "at");
+        assert!(
+            stub.requests
+                .recv()
+                .unwrap()
+                .contains("refresh_token=0.rt-2&")
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_busy_server_is_asked_a_second_time_and_no_third() {
+        let stub = Stub::new(vec![busy, good]);
+        assert_eq!(stub.post().ok().unwrap().status, 200);
+        let stub = Stub::new(vec![busy, busy, good]);
+        assert_eq!(stub.post().ok().unwrap().status, 503);
+    }
+
+    #[test]
+    fn a_server_that_names_a_time_is_not_asked_twice() {
+        let wait: Answer = |stream| {
+            say(
+                stream,
+                "HTTP/1.1 503 Busy\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n",
+            )
+        };
+        let stub = Stub::new(vec![wait, good]);
+        let reply = stub.post().ok().unwrap();
+        assert_eq!(
+            (reply.status, reply.retry_after.as_deref()),
+            (503, Some("30"))
+        );
+    }
+
+    #[test]
+    fn a_connection_that_breaks_before_the_answer_is_made_once_more() {
+        let stub = Stub::new(vec![silent, good]);
+        assert_eq!(stub.post().ok().unwrap().status, 200);
+        let failure = Stub::new(vec![silent, silent, good]).fails();
+        assert_eq!(failure.fate(), Fate::Defer);
+    }
+
+    #[test]
+    fn no_redirect_is_followed() {
+        let answers: [Answer; 2] = [
+            |stream| {
+                say(
+                    stream,
+                    "HTTP/1.1 302 F\r\nLocation: https://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n",
+                )
+            },
+            |stream| {
+                say(
+                    stream,
+                    "HTTP/1.1 307 T\r\nLocation: https://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n",
+                )
+            },
+        ];
+        for answer in answers {
+            let reply = Stub::new(vec![answer])
+                .post()
+                .unwrap_or_else(|failure| panic!("{failure:?}"));
+            assert_eq!(
+                read(reply).err().unwrap().failure.reason(),
+                Some("redirect")
+            );
+        }
+    }
+
+    #[test]
+    fn endless_answers_end_soon() {
+        let answers: [Answer; 3] = [
+            |stream| {
+                say(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n",
+                );
+                while stream.write_all(&[b' '; 16384]).is_ok() {}
+            },
+            |stream| {
+                say(stream, "HTTP/1.1 200 OK\r\nX-Long: ");
+                while stream.write_all(&[b'x'; 16384]).is_ok() {}
+            },
+            |stream| {
+                say(stream, "HTTP/1.1 200 OK\r\n");
+                while stream.write_all(b"X-Another: header\r\n").is_ok() {}
+            },
+        ];
+        for answer in answers {
+            let failure = Stub::new(vec![answer]).fails();
+            assert_eq!(
+                (failure.fate(), failure.reason()),
+                (Fate::Defer, Some("size")),
+                "{failure:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_drips_is_left_at_the_deadline() {
+        let answers: [Answer; 2] = [
+            |stream| {
+                say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+                while stream.write_all(b" ").is_ok() {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            },
+            |stream| {
+                let _ = stream.read(&mut [0; 10]);
+            },
+        ];
+        for answer in answers {
+            let stub = Stub::new(vec![answer]);
+            let failure = stub
+                .post_to("localhost", &stub.roots, Duration::from_millis(400))
+                .err()
+                .unwrap();
+            assert_eq!(
+                (failure.fate(), failure.reason()),
+                (Fate::Defer, Some("deadline"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_no_token() {
+        let cut: Answer = |stream| {
+            say(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"access_token\":\"CANARY",
+            )
+        };
+        let reply = Stub::new(vec![cut])
+            .post()
+            .unwrap_or_else(|failure| panic!("{failure:?}"));
+        let failure = read(reply).err().unwrap().failure;
+        assert_eq!(
+            (failure.fate(), failure.reason()),
+            (Fate::Defer, Some("not-json"))
+        );
+        assert!(!failure.lines("t").join("").contains("CANARY"));
+    }
+
+    #[test]
+    fn an_interceptor_is_named_and_sees_no_request() {
+        let stub = Stub::new(vec![good, good]);
+        let failure = stub
+            .post_to("localhost", &strangers(), Duration::from_secs(20))
+            .err()
+            .unwrap();
+        assert_eq!(
+            (failure.fate(), failure.reason()),
+            (Fate::Defer, Some("tls"))
+        );
+        assert!(
+            failure.why().unwrap().contains("\"Contoso Inspection CA\""),
+            "{failure:?}"
+        );
+        assert!(failure.cure().unwrap().contains("ca_file"), "{failure:?}");
+        assert_eq!(stub.requests.recv().unwrap(), "");
+        assert_eq!(stub.requests.recv().unwrap(), "");
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_told_apart() {
+        let failure = Stub::with(
+            CertificateParams::new(vec!["other.test".to_owned()]).unwrap(),
+            vec![good],
+        )
+        .fails();
+        assert_eq!(failure.reason(), Some("tls"));
+        assert!(
+            failure.why().unwrap().contains("another name"),
+            "{failure:?}"
+        );
+    }
+
+    #[test]
+    fn a_certificate_outside_its_time_points_at_the_clock() {
+        for (from, to, part) in [(2001, 2002, "has expired"), (2200, 2201, "not valid yet")] {
+            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(to, 1, 1);
+            let failure = Stub::with(params, vec![good]).fails();
+            assert!(failure.why().unwrap().contains(part), "{failure:?}");
+            assert!(failure.cure().unwrap().contains("clock"), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_not_there_is_deferred() {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let ask = |url: String| {
+            post(
+                &Endpoint {
+                    token_url: url,
+                    ..endpoint()
+                },
+                &strangers(),
+                Duration::from_secs(20),
+            )
+            .err()
+            .unwrap()
+        };
+        let failure = ask(format!("https://127.0.0.1:{port}/token"));
+        assert_eq!(
+            (failure.fate(), failure.err()),
+            (Fate::Defer, Some("ECONNREFUSED"))
+        );
+        let failure = ask("https://no-such-host.invalid/token".to_owned());
+        assert_eq!((failure.fate(), failure.err()), (Fate::Defer, Some("dns")));
+    }
+
+    #[test]
+    fn a_wrong_address_in_the_configuration_is_told() {
+        for url in [
+            "http://localhost/token",
+            "localhost",
+            "",
+            "https://",
+            "ftp://localhost/",
+        ] {
+            let endpoint = Endpoint {
+                token_url: url.to_owned(),
+                ..endpoint()
+            };
+            let failure = post(&endpoint, &strangers(), Duration::from_secs(20))
+                .err()
+                .unwrap();
+            assert_eq!(failure.class(), Class::Config, "{url}: {failure:?}");
+        }
+        for proxy in [
+            "https://p:1",
+            "socks5://p:1",
+            "p:1",
+            "http://user:secret@p:1",
+            "",
+        ] {
+            let endpoint = Endpoint {
+                proxy: Some(proxy.to_owned()),
+                ..endpoint()
+            };
+            let failure = post(&endpoint, &strangers(), Duration::from_secs(20))
+                .err()
+                .unwrap();
+            assert_eq!(failure.class(), Class::Config, "{proxy}: {failure:?}");
+            assert!(!failure.lines("t").join("").contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_is_named_with_its_code() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut octet = [0];
+                stream.read_exact(&mut octet).unwrap();
+                request.extend_from_slice(&octet);
+            }
+            stream
+                .write_all(b"HTTP/1.1 407 Authenticate\r\nContent-Length: 0\r\n\r\n")
+                .unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let endpoint = Endpoint {
+            proxy: Some(url.clone()),
+            ..endpoint()
+        };
+        let failure = post(&endpoint, &strangers(), Duration::from_secs(20))
+            .err()
+            .unwrap();
+        assert_eq!(
+            (failure.fate(), failure.code()),
+            (Fate::Defer, Some("407")),
+            "{failure:?}"
+        );
+        assert!(failure.why().unwrap().contains(&url), "{failure:?}");
+        assert!(
+            seen.join()
+                .unwrap()
+                .starts_with("CONNECT login.microsoftonline.com:443 ")
+        );
+    }
+
+    #[test]
+    fn host_and_port_are_read_from_the_address() {
+        assert_eq!(authority("https://a.test/x?y"), Some(("a.test", 443)));
+        assert_eq!(authority("HTTPS://a.test:8443"), Some(("a.test", 8443)));
+        assert_eq!(authority("https://[::1]:99/"), Some(("::1", 99)));
+        assert_eq!(authority("https://[::1]/"), Some(("::1", 443)));
+        for url in [
+            "",
+            "a.test",
+            "http://a.test",
+            "https://a:b:c",
+            "https://[::1",
+            "https://a:99999",
+        ] {
+            assert_eq!(authority(url), None, "{url}");
+        }
+    }
+}

@@ -1,0 +1,627 @@
+//! An answer that grants nothing, in the words of an administrator.
+//!
+//! What becomes of the mail follows from HTTP status, `error` and `suberror`; Microsoft's numbers explain
+//! it. Nothing that a server or a proxy says is shown before our own secrets are cut out of it.
+
+use super::Account;
+use super::codes::{self, Branch};
+use super::grant::{Refresh, Reply, percent_encode};
+use super::token::number;
+use crate::outcome::{Failure, Stage};
+use crate::sys::secret::Secret;
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+use zeroize::Zeroizing;
+
+/// A refresh that failed, and the moment before which nobody should try again.
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    /// Seconds since 1970.
+    pub(crate) until: Option<u64>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal {
+            failure,
+            until: None,
+        }
+    }
+}
+
+impl Refresh<'_> {
+    pub(super) fn redirected(&self, reply: &Reply) -> Failure {
+        let target = reply.location.as_deref().unwrap_or("nowhere");
+        // Without the query: whatever redirects may have put the form there.
+        let target = self.shown(target.split(['?', '#']).next().unwrap_or_default());
+        let host = self.endpoint.host();
+        self.failed(Failure::defer)
+            .because(format!(
+                "{host} answered HTTP {}, a redirect to {target}",
+                reply.status
+            ))
+            .fix(format!(
+                "the redirect was not followed; let this host reach {host}:443 directly"
+            ))
+            .with_code(reply.status)
+            .with_reason("redirect")
+    }
+
+    /// An answer without JSON comes from something between: nothing stored is to change by it.
+    pub(super) fn unreadable(&self, reply: &Reply) -> Refusal {
+        let (status, host) = (reply.status, self.endpoint.host());
+        let page = match page(&reply.body) {
+            Some(text) => format!(" with a web page: {}", self.shown(&text)),
+            None => format!(" with {} octets that are no JSON object", reply.body.len()),
+        };
+        let failure = self.failed(Failure::defer);
+        let failure = match (status, &self.endpoint.proxy) {
+            (407, Some(proxy)) => failure
+                .because(format!(
+                    "the proxy {proxy} wants credentials (HTTP 407){page}"
+                ))
+                .fix(format!(
+                    "let the proxy pass this host to {host}:443 without credentials"
+                )),
+            (403, Some(proxy)) => failure
+                .because(format!("the proxy {proxy} refuses (HTTP {status}){page}"))
+                .fix(format!(
+                    "have the proxy allow this host to reach {host}:443"
+                )),
+            (403 | 407, None) => failure
+                .because(format!(
+                    "a company proxy answered for {host} (HTTP {status}){page}"
+                ))
+                .fix(format!(
+                    "allow this host to reach {host}:443, or set proxy under [endpoint]"
+                )),
+            _ => failure
+                .because(format!("{host} answered HTTP {status}{page}"))
+                .fix("it is tried again; if it lasts, check proxies, filters and token_url"),
+        };
+        let failure = match status {
+            200..300 => failure.with_reason("not-json"),
+            429 => failure.with_code(status).with_reason("throttled"),
+            _ => failure.with_code(status).with_reason("not-json"),
+        };
+        Refusal {
+            failure,
+            until: self.until(reply),
+        }
+    }
+
+    pub(super) fn refused(&self, answer: &Map<String, Value>, reply: &Reply) -> Refusal {
+        let complaint = Complaint::of(answer);
+        let branch = complaint.number.and_then(codes::branch);
+        let passing = matches!(
+            complaint.error.as_str(),
+            "temporarily_unavailable" | "server_error" | "slow_down"
+        );
+        let (fate, reason): (fn(String) -> Failure, _) = match (reply.status, branch) {
+            (429, _) => (Failure::defer, "throttled"),
+            (_, Some(Branch::Loop)) => (Failure::hold, "loop"),
+            (408 | 500.., _) | (_, Some(Branch::Transient)) => (Failure::defer, "server"),
+            _ if passing => (Failure::defer, "server"),
+            // JSON, but not Microsoft's: something between answers.
+            _ if complaint.error.is_empty() && complaint.number.is_none() => {
+                (Failure::defer, "incomplete")
+            }
+            _ => (Failure::hold, "refused"),
+        };
+        let failure = self
+            .failed(fate)
+            .because(self.account_of(&complaint, reply.status))
+            .fix(self.shown(&complaint.cure()))
+            .with_reason(if reason == "refused" && !complaint.error.is_empty() {
+                self.shown(&complaint.error)
+            } else {
+                reason.to_owned()
+            });
+        let failure = match complaint.number {
+            Some(number) if reply.status != 429 && reply.status < 500 => {
+                failure.with_code(format!("AADSTS{number}"))
+            }
+            _ => failure.with_code(reply.status),
+        };
+        let until = match branch {
+            Some(Branch::Loop) => Some(self.now.saturating_add(60)),
+            _ => self.until(reply),
+        };
+        Refusal { failure, until }
+    }
+
+    /// Microsoft's own words and the ids that its support asks for.
+    fn account_of(&self, complaint: &Complaint, status: u16) -> String {
+        const TEXT_MAX: usize = 240;
+        let mut text: String = self.shown(&complaint.text).chars().take(TEXT_MAX).collect();
+        if text.is_empty() {
+            text = format!("{} answered HTTP {status}", self.endpoint.host());
+        }
+        if !complaint.error.is_empty() && !text.starts_with("AADSTS") {
+            text = format!("{}: {text}", self.shown(&complaint.error));
+        }
+        let ids = [
+            ("trace id", &complaint.trace_id),
+            ("correlation id", &complaint.correlation_id),
+            ("timestamp", &complaint.timestamp),
+        ];
+        for (name, id) in ids {
+            if !id.is_empty() {
+                let id: String = self.shown(id).chars().take(40).collect();
+                // Writing to a String cannot fail.
+                let _ = write!(text, "; {name} {id}");
+            }
+        }
+        text
+    }
+
+    /// When Microsoft wants to be asked again: Retry-After in seconds, at most an hour; a minute for a
+    /// 429 without.
+    fn until(&self, reply: &Reply) -> Option<u64> {
+        let asked = reply
+            .retry_after
+            .as_deref()
+            .and_then(|text| text.trim().parse::<u64>().ok());
+        let wait = asked.or((reply.status == 429).then_some(60))?;
+        Some(self.now.saturating_add(wait.min(3600)))
+    }
+
+    pub(super) fn failed(&self, fate: fn(String) -> Failure) -> Failure {
+        fate(no_token(self.account)).at(Stage::TokenHttp)
+    }
+
+    /// Text from outside without any secret of ours that it may echo.
+    pub(super) fn shown(&self, text: &str) -> String {
+        let mut secrets = vec![self.refresh_token.expose()];
+        secrets.extend(self.account.client_secret.as_ref().map(Secret::expose));
+        without_secrets(text, &secrets)
+    }
+}
+
+/// The first half of every message about a missing token.
+pub(crate) fn no_token(account: &Account) -> String {
+    format!("no access token for {}", account.mailbox)
+}
+
+/// What an error answer says, whichever of its shapes it has.
+struct Complaint {
+    error: String,
+    suberror: String,
+    number: Option<u32>,
+    /// First line of the description.
+    text: String,
+    trace_id: String,
+    correlation_id: String,
+    timestamp: String,
+}
+
+impl Complaint {
+    /// Flat as OAuth has it, `{error: {code, message}}` or `{statusCode, message}`.
+    fn of(answer: &Map<String, Value>) -> Complaint {
+        let text = |key: &str| {
+            answer
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let nested = |key: &str| {
+            answer
+                .get("error")
+                .and_then(|error| error.get(key)?.as_str())
+        };
+        let description = [
+            answer.get("error_description").and_then(Value::as_str),
+            nested("message"),
+            answer.get("message").and_then(Value::as_str),
+        ];
+        let description = description.into_iter().flatten().next().unwrap_or_default();
+        let error = answer
+            .get("error")
+            .and_then(Value::as_str)
+            .or_else(|| nested("code"));
+        let listed = answer.get("error_codes").and_then(Value::as_array);
+        let listed = listed
+            .and_then(|codes| codes.iter().find_map(number))
+            .filter(|code| *code >= 1.0)
+            .map(|code| code as u32);
+        Complaint {
+            error: error.unwrap_or_default().to_owned(),
+            suberror: text("suberror"),
+            number: listed.or_else(|| aadsts(description)),
+            text: description
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+            trace_id: text("trace_id"),
+            correlation_id: text("correlation_id"),
+            timestamp: text("timestamp"),
+        }
+    }
+
+    /// Meaning and cure, or where to look them up.
+    fn cure(&self) -> String {
+        if let Some(row) = self.number.and_then(codes::explain) {
+            return format!("{}: {}", row.meaning, row.cure);
+        }
+        let word = codes::explain_word(&self.error, &self.suberror);
+        let word = word.map(|(meaning, cure)| format!("{meaning}: {cure}"));
+        let link = self
+            .number
+            .map(|number| format!("see {}", codes::lookup_url(number)));
+        match (word, link) {
+            (Some(word), Some(link)) => format!("{word}; {link}"),
+            (Some(text), None) | (None, Some(text)) => text,
+            (None, None) => {
+                "it is tried again; if it lasts, check token_url under [endpoint]".to_owned()
+            }
+        }
+    }
+}
+
+/// The number behind the first `AADSTS`.
+fn aadsts(text: &str) -> Option<u32> {
+    let (_, rest) = text.split_once("AADSTS")?;
+    let digits: String = rest
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .take(9)
+        .collect();
+    digits.parse().ok()
+}
+
+/// Title of a web page, else its first 80 characters.
+///
+/// None for anything else: half a token answer is no JSON either, and must not be shown.
+fn page(body: &[u8]) -> Option<String> {
+    const LOOKED_AT: usize = 16 * 1024;
+    let body = body.trim_ascii_start();
+    if body.first() != Some(&b'<') {
+        return None;
+    }
+    let text = String::from_utf8_lossy(body.get(..LOOKED_AT).unwrap_or(body)).into_owned();
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title").and_then(|at| {
+        let begin = at + lower.get(at..)?.find('>')? + 1;
+        let end = begin + lower.get(begin..)?.find('<')?;
+        text.get(begin..end)
+    });
+    let shown = title
+        .map(str::trim)
+        .filter(|title| !title.is_empty())
+        .unwrap_or(&text);
+    Some(
+        shown
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(80)
+            .collect(),
+    )
+}
+
+/// Cuts every run that begins like a secret, whole or from 12 octets on, raw or percent-encoded.
+fn without_secrets(text: &str, secrets: &[&str]) -> String {
+    const TELLING: usize = 12;
+    let mut forms: Vec<Zeroizing<String>> = Vec::new();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        let mut encoded = Zeroizing::new(String::with_capacity(3 * secret.len()));
+        percent_encode(&mut encoded, secret);
+        forms.push(Zeroizing::new((*secret).to_owned()));
+        forms.push(encoded);
+    }
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let echoed = |form: &Zeroizing<String>| {
+            let same = form
+                .bytes()
+                .zip(rest.bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
+            (same >= TELLING.min(form.len())).then_some(same)
+        };
+        let cut = forms.iter().filter_map(echoed).max();
+        // Two characters may begin with the same octets: not cut inside one.
+        let cut = cut.and_then(|cut| (0..=cut).rev().find_map(|cut| rest.get(cut..)));
+        match cut {
+            Some(after) => {
+                shown.push_str("[secret]");
+                rest = after;
+            }
+            None => {
+                shown.push(first);
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            }
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::Endpoint;
+    use crate::oauth::grant::tests::{endpoint, read, reply};
+    use crate::oauth::token::RefreshToken;
+    use crate::oauth::token::tests::account;
+    use crate::outcome::Fate;
+    use serde_json::json;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn refusal(status: u16, body: impl ToString) -> Refusal {
+        read(reply(status, body)).err().unwrap()
+    }
+
+    fn microsoft(status: u16, error: &str, number: u32, suberror: &str) -> Refusal {
+        refusal(
+            status,
+            json!({
+                "error": error,
+                "error_description": format!("AADSTS{number}: Words of Microsoft.\r\nTrace ID: t\r\n"),
+                "error_codes": [number],
+                "timestamp": "2026-01-01 00:00:00Z",
+                "trace_id": "trace-1",
+                "correlation_id": "correlation-1",
+                "suberror": suberror,
+            }),
+        )
+    }
+
+    fn text(failure: &Failure) -> String {
+        failure.lines("sendmail").join("\n")
+    }
+
+    #[test]
+    fn a_dead_sign_in_is_held_with_microsofts_words_ids_and_the_cure() {
+        let failure = microsoft(400, "invalid_grant", 700082, "bad_token").failure;
+        assert_eq!(
+            (failure.fate(), failure.code()),
+            (Fate::Hold, Some("AADSTS700082"))
+        );
+        let text = text(&failure);
+        for part in [
+            "no access token for alerts@contoso.com",
+            "AADSTS700082: Words of Microsoft.",
+            "trace id trace-1",
+            "correlation id correlation-1",
+            "timestamp 2026-01-01 00:00:00Z",
+            "run `sendmail365 login` as root",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("Trace ID"), "{text}");
+    }
+
+    #[test]
+    fn error_and_status_decide_and_numbers_explain() {
+        for (status, error, number, fate) in [
+            (400, "invalid_grant", 50173, Fate::Hold),
+            (401, "invalid_client", 7000215, Fate::Hold),
+            (400, "interaction_required", 50076, Fate::Hold),
+            (400, "invalid_scope", 70011, Fate::Hold),
+            (400, "unauthorized_client", 700016, Fate::Hold),
+            (400, "invalid_grant", 999_999, Fate::Hold),
+            (400, "temporarily_unavailable", 999_999, Fate::Defer),
+            (400, "server_error", 90036, Fate::Defer),
+            (400, "invalid_request", 90055, Fate::Defer),
+            (503, "invalid_grant", 700082, Fate::Defer),
+        ] {
+            let failure = microsoft(status, error, number, "").failure;
+            assert_eq!(failure.fate(), fate, "{status} {error} {number}");
+            assert!(failure.cure().is_some());
+        }
+    }
+
+    #[test]
+    fn an_unknown_number_says_where_to_look_it_up() {
+        let text = text(&microsoft(400, "invalid_grant", 123_456, "").failure);
+        assert!(
+            text.contains("https://login.microsoftonline.com/error?code=123456"),
+            "{text}"
+        );
+        assert!(text.contains("AADSTS123456: Words of Microsoft."), "{text}");
+    }
+
+    #[test]
+    fn a_loop_is_held_for_a_minute() {
+        let refusal = microsoft(400, "invalid_grant", 50196, "");
+        assert_eq!(
+            (refusal.failure.fate(), refusal.until),
+            (Fate::Hold, Some(NOW + 60))
+        );
+        assert_eq!(refusal.failure.code(), Some("AADSTS50196"));
+    }
+
+    #[test]
+    fn throttling_notes_when_to_come_back() {
+        for (retry_after, wait) in [
+            (Some("30"), 30),
+            (None, 60),
+            (Some("99999"), 3600),
+            (Some("Fri, 1 Jan"), 60),
+        ] {
+            for body in ["{\"error\":\"x\"}", "<html>"] {
+                let mut reply = reply(429, body);
+                reply.retry_after = retry_after.map(str::to_owned);
+                let refusal = read(reply).err().unwrap();
+                assert_eq!(
+                    (refusal.failure.fate(), refusal.until),
+                    (Fate::Defer, Some(NOW + wait))
+                );
+                assert_eq!(refusal.failure.code(), Some("429"));
+            }
+        }
+    }
+
+    #[test]
+    fn rule_6_the_number_is_found_in_every_place() {
+        for (codes, description) in [
+            (json!([700082]), "text"),
+            (json!(["700082"]), "text"),
+            (json!(null), "AADSTS700082: text"),
+            (json!([]), "Error AADSTS700082."),
+        ] {
+            let body = json!({"error": "invalid_grant", "error_codes": codes, "error_description": description});
+            assert_eq!(refusal(400, body).failure.code(), Some("AADSTS700082"));
+        }
+        for (codes, description) in [(json!({}), "AADSTS"), (json!([-1, "x"]), "AADSTSx")] {
+            let body =
+                json!({"error": "e", "error_codes": codes, "error_description": description});
+            let _ = refusal(400, body);
+        }
+    }
+
+    #[test]
+    fn rule_9_nested_and_flat_errors_are_read() {
+        for (body, part) in [
+            (
+                json!({"error": "invalid_request", "error_description": "flat"}),
+                "invalid_request: flat",
+            ),
+            (
+                json!({"statusCode": 400, "message": "of App Service"}),
+                "of App Service",
+            ),
+            (
+                json!({"error": {"code": "Throttled", "message": "nested"}}),
+                "Throttled: nested",
+            ),
+        ] {
+            let text = text(&refusal(400, body).failure);
+            assert!(text.contains(part), "{text}");
+        }
+        assert_eq!(
+            refusal(403, json!({"message": "blocked"})).failure.fate(),
+            Fate::Defer
+        );
+        let _ = refusal(
+            400,
+            json!({"error": {"code": 7, "message": []}, "suberror": {}, "trace_id": 1}),
+        );
+    }
+
+    #[test]
+    fn status_200_with_an_error_is_an_error() {
+        assert_eq!(
+            microsoft(200, "invalid_grant", 50173, "").failure.fate(),
+            Fate::Hold
+        );
+    }
+
+    #[test]
+    fn a_redirect_is_named_without_its_query_and_deferred() {
+        for status in [301, 302, 303, 307, 308] {
+            let mut reply = reply(status, "");
+            reply.location =
+                Some("https://portal.hotel.example/login?refresh_token=CANARY".to_owned());
+            let failure = read(reply).err().unwrap().failure;
+            assert_eq!(
+                (failure.fate(), failure.reason()),
+                (Fate::Defer, Some("redirect"))
+            );
+            let text = text(&failure);
+            assert!(
+                text.contains("https://portal.hotel.example/login"),
+                "{text}"
+            );
+            assert!(!text.contains("CANARY"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_web_page_is_shown_by_its_title() {
+        let page = "<!DOCTYPE html><HTML><Title lang=en>\n Hotel  Wi-Fi </TITLE><body>x";
+        let text = text(&refusal(200, page).failure);
+        assert!(text.contains("with a web page: Hotel Wi-Fi"), "{text}");
+        for broken in [
+            "<",
+            "<title",
+            "<title>",
+            "<title></title>",
+            "<\u{130}title>\u{130}</title>",
+        ] {
+            assert!(page_of(broken).is_some(), "{broken}");
+        }
+    }
+
+    fn page_of(body: &str) -> Option<String> {
+        page(body.as_bytes())
+    }
+
+    #[test]
+    fn a_company_proxy_is_named() {
+        let account = account();
+        let endpoint = Endpoint {
+            proxy: Some("http://proxy.corp:3128".to_owned()),
+            ..endpoint()
+        };
+        let refresh_token = RefreshToken::new("0.AXoA-old-refresh-token").unwrap();
+        let refresh = Refresh {
+            account: &account,
+            endpoint: &endpoint,
+            refresh_token: &refresh_token,
+            now: NOW,
+        };
+        for status in [403, 407] {
+            let failure = refresh
+                .read(reply(status, "<html>Denied"))
+                .err()
+                .unwrap()
+                .failure;
+            assert_eq!(
+                (failure.fate(), failure.code()),
+                (Fate::Defer, Some(status.to_string().as_str()))
+            );
+            assert!(text(&failure).contains("http://proxy.corp:3128"));
+            let without = refusal(status, "<html>Denied").failure;
+            assert!(text(&without).contains("company proxy"));
+        }
+    }
+
+    #[test]
+    fn an_echoed_secret_is_cut_out_of_every_text() {
+        let body = |text: &str| json!({"error": "invalid_request", "error_description": text, "trace_id": text});
+        for echo in [
+            "AADSTS90014: bad refresh_token=0.AXoA-old-refresh-token&x",
+            "truncated: 0.AXoA-old-ref",
+            "twice 0.AXoA-old-refresh-token0.AXoA-old-refresh-token",
+        ] {
+            let text = text(&refusal(400, body(echo)).failure);
+            assert!(
+                text.contains("[secret]") && !text.contains("AXoA"),
+                "{text}"
+            );
+        }
+        let page =
+            text(&refusal(502, "<title>cannot post 0.AXoA-old-refresh-token</title>").failure);
+        assert!(!page.contains("AXoA"), "{page}");
+    }
+
+    #[test]
+    fn secrets_are_cut_in_all_their_forms() {
+        let secrets = [
+            "s~cret+value/of=app",
+            "short",
+            "\u{e4}\u{f6}-long-secret-\u{e4}",
+        ];
+        assert_eq!(
+            without_secrets("a=s~cret+value/of=app.", &secrets),
+            "a=[secret]."
+        );
+        assert_eq!(
+            without_secrets("a=s%7Ecret%2Bvalue%2Fof%3Dapp.", &secrets),
+            "a=[secret]."
+        );
+        assert_eq!(without_secrets("too short", &secrets), "too [secret]");
+        assert_eq!(
+            without_secrets("x \u{e4}\u{f6}-long-secret-\u{e5}", &secrets),
+            "x [secret]\u{e5}"
+        );
+        assert_eq!(without_secrets("nothing here", &[""]), "nothing here");
+    }
+}

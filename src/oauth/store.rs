@@ -1,0 +1,954 @@
+//! One refresh for all processes, and nothing lost by it.
+//!
+//! A fresh token is read without a lock. Who needs a new one waits for the lock, looks again at every
+//! turn and adopts what another has fetched meanwhile. A holder that was stopped costs the others three
+//! seconds; then each refreshes for itself and writes nothing. A disk that cannot be written costs
+//! nothing but the next refresh: the mail goes with the token in memory.
+//!
+//! The new refresh token is stored before the access token is used. An answer that does not fit the
+//! account never replaces a good access token. Its refresh token is kept if it belongs to the person
+//! whose token it was fetched with; another's is dropped, because Microsoft leaves the old one valid.
+#![expect(clippy::disallowed_methods, reason = "edge: waits for the lock")]
+
+use super::grant::{Granted, Note};
+use super::refusal::Refusal;
+use super::shelf::{self, Survey};
+use super::slot::Slot;
+use super::token::{AccessToken, Claims, Misfit, RefreshToken, moment};
+use super::{Account, SignedIn};
+use crate::outcome::{Class, Failure, Stage};
+use crate::sys::file::error_name;
+use crate::sys::log::{Journal, Level, Line};
+use crate::sys::random;
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The token slots of this host.
+pub struct Store {
+    dirs: Vec<PathBuf>,
+    /// How long another process may hold the lock.
+    patience: Duration,
+}
+
+/// What one refresh yields.
+pub(crate) type Renewal = Result<Granted, Refusal>;
+
+/// Whose token is wanted, why, and how a new one is fetched.
+pub(crate) struct Sought<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) journal: &'a Journal<'a>,
+    /// Seconds since 1970.
+    pub(crate) now: u64,
+    /// The token that the server refused.
+    pub(crate) refused: Option<&'a AccessToken>,
+    pub(crate) refresh: &'a dyn Fn(&RefreshToken) -> Renewal,
+}
+
+/// How the wait for the lock ended.
+enum Turn {
+    Mine(File),
+    /// Another process fetched this meanwhile.
+    Adopted(AccessToken),
+    /// No lock to be had: refresh, and write nothing.
+    Private,
+}
+
+impl Store {
+    /// Slots in the first directory; in the others where that cannot be written.
+    pub fn new(dirs: Vec<PathBuf>) -> Store {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        Store {
+            dirs,
+            patience: PATIENCE,
+        }
+    }
+
+    /// The cached token, or a new one.
+    pub(crate) fn token(&self, sought: &Sought<'_>) -> Result<AccessToken, Failure> {
+        let survey = Survey::of(&self.dirs);
+        sought.report_bad_slots(&survey);
+        if let Some(token) = sought.usable(&survey)? {
+            return Ok(token);
+        }
+        match self.wait(sought)? {
+            Turn::Adopted(token) => Ok(token),
+            Turn::Private => self.renew(sought, &survey, false),
+            Turn::Mine(_lock) => {
+                let survey = Survey::of(&self.dirs);
+                match sought.usable(&survey)? {
+                    Some(token) => Ok(token),
+                    None => self.renew(sought, &survey, true),
+                }
+            }
+        }
+    }
+
+    /// Proves a refresh token by using it once, then stores it in new files.
+    pub(crate) fn sign_in(
+        &self,
+        sought: &Sought<'_>,
+        refresh_token: &RefreshToken,
+        flow: &str,
+    ) -> Result<SignedIn, Failure> {
+        let granted = (sought.refresh)(refresh_token).map_err(|refusal| refusal.failure)?;
+        sought.report_notes(&granted.notes);
+        let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
+        claims
+            .check(sought.account)
+            .map_err(|(_, failure)| failure)?;
+        let account = sought.account;
+        let slot = Slot {
+            refresh_token: granted
+                .refresh_token
+                .unwrap_or_else(|| refresh_token.clone()),
+            access_token: Some(granted.access_token),
+            expires_at: granted.expires_at,
+            obtained_at: sought.now,
+            tenant: account.tenant.clone(),
+            client: account.client_id.clone(),
+            mailbox: account.mailbox.clone(),
+            flow: flow.to_owned(),
+        };
+        self.create(sought, &slot)?;
+        Ok(SignedIn {
+            user: claims.user().map(str::to_owned),
+            tenant: claims.tenant().map(str::to_owned),
+            expires_at: moment(slot.expires_at),
+        })
+    }
+
+    /// Waits for the lock, so that no refresh under way writes its older result over the new slots.
+    fn create(&self, sought: &Sought<'_>, slot: &Slot) -> Result<(), Failure> {
+        let _lock = shelf::open_lock(&self.dirs).ok().inspect(|file| {
+            let begun = Instant::now();
+            while let Err(TryLockError::WouldBlock) = file.try_lock() {
+                if begun.elapsed() >= self.patience {
+                    sought.warn("lock-bypass", |line| line);
+                    break;
+                }
+                pause();
+            }
+        });
+        let generation = Survey::of(&self.dirs).generation();
+        let mut failure = Failure::new(Class::CannotCreate, "the sign-in cannot be stored");
+        for (place, dir) in self.dirs.iter().enumerate() {
+            match shelf::create(dir, generation, slot) {
+                Ok(()) => {
+                    // Best effort: they matter only once the first directory cannot be written.
+                    for other in self.dirs.iter().skip(place + 1) {
+                        let _ = shelf::prepare(other);
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    let err = error_name(&error);
+                    sought.warn("token-kept", |line| line.word("err", &err));
+                    failure = failure
+                        .because(format!("{}: {error}", dir.display()))
+                        .with_err(err);
+                }
+            }
+        }
+        Err(failure
+            .fix("run this as root, and check that the file system can be written")
+            .at(Stage::Token))
+    }
+
+    fn wait(&self, sought: &Sought<'_>) -> Result<Turn, Failure> {
+        let lock = match shelf::open_lock(&self.dirs) {
+            Ok(lock) => lock,
+            Err(error) => {
+                sought.warn("lock-missing", |line| line.word("err", &error_name(&error)));
+                return Ok(Turn::Private);
+            }
+        };
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Turn::Mine(lock)),
+                Err(TryLockError::WouldBlock) if begun.elapsed() >= self.patience => {
+                    sought.warn("lock-bypass", |line| line);
+                    return Ok(Turn::Private);
+                }
+                Err(TryLockError::WouldBlock) => pause(),
+                Err(TryLockError::Error(error)) => {
+                    sought.warn("lock-missing", |line| line.word("err", &error_name(&error)));
+                    return Ok(Turn::Private);
+                }
+            }
+            if let Some(token) = sought.usable(&Survey::of(&self.dirs))? {
+                return Ok(Turn::Adopted(token));
+            }
+        }
+    }
+
+    fn renew(
+        &self,
+        sought: &Sought<'_>,
+        survey: &Survey,
+        keep: bool,
+    ) -> Result<AccessToken, Failure> {
+        let Some((_, stored)) = survey.newest(sought.account) else {
+            return Err(survey.missing(sought.account));
+        };
+        let granted = match (sought.refresh)(&stored.refresh_token) {
+            Ok(granted) => granted,
+            Err(refusal) => return sought.last_resort(stored, refusal),
+        };
+        sought.report_notes(&granted.notes);
+        let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
+        let rotated = granted.refresh_token.is_some();
+        let token = AccessToken::new(granted.access_token.clone(), granted.expires_at);
+        let renewed = Slot {
+            refresh_token: granted
+                .refresh_token
+                .unwrap_or_else(|| stored.refresh_token.clone()),
+            ..stored.clone()
+        };
+        match claims.check(sought.account) {
+            Ok(()) => {
+                if keep {
+                    let renewed = Slot {
+                        access_token: Some(granted.access_token),
+                        expires_at: granted.expires_at,
+                        obtained_at: sought.now,
+                        tenant: sought.account.tenant.clone(),
+                        ..renewed
+                    };
+                    self.keep(sought, survey, &renewed);
+                }
+                sought.report_refresh(&claims);
+                Ok(token)
+            }
+            Err((misfit, failure)) => {
+                if keep && rotated && same_person(misfit, stored, &claims) {
+                    self.keep(sought, survey, &renewed);
+                }
+                sought.last_resort(stored, failure.into())
+            }
+        }
+    }
+
+    /// Writes a slot, in the first directory that can be written. Only under the lock.
+    fn keep(&self, sought: &Sought<'_>, seen: &Survey, slot: &Slot) {
+        let survey = Survey::of(&self.dirs);
+        if survey.generation() != seen.generation() {
+            // A sign-in that would not wait for the lock has been here: its slots are newer.
+            sought.warn("token-kept", |line| line.word("reason", "replaced"));
+            return;
+        }
+        for dir in 0..self.dirs.len() {
+            match survey.overwrite(dir, slot, sought.account) {
+                Ok(()) => return,
+                Err(error) => {
+                    sought.warn("token-kept", |line| line.word("err", &error_name(&error)))
+                }
+            }
+        }
+    }
+}
+
+impl Sought<'_> {
+    /// A token of the survey that can be used as it is.
+    fn usable(&self, survey: &Survey) -> Result<Option<AccessToken>, Failure> {
+        let Some((_, slot)) = survey.newest(self.account) else {
+            return Err(survey.missing(self.account));
+        };
+        let Some(token) = slot
+            .fresh(self.now)
+            .filter(|token| !self.was_refused(token))
+        else {
+            return Ok(None);
+        };
+        match self.check(&token) {
+            Ok(()) => Ok(Some(token)),
+            // Another scope may have been configured since; a refresh asks for it.
+            Err((Misfit::Purpose, _)) => Ok(None),
+            Err((Misfit::Person, failure)) => Err(failure),
+        }
+    }
+
+    /// After a failed refresh: the stored token, while it has not ended.
+    fn last_resort(&self, stored: &Slot, refusal: Refusal) -> Result<AccessToken, Failure> {
+        self.report_refusal(&refusal);
+        let token = stored
+            .unexpired(self.now)
+            .filter(|token| !self.was_refused(token));
+        token
+            .filter(|token| self.check(token).is_ok())
+            .ok_or(refusal.failure)
+    }
+
+    fn check(&self, token: &AccessToken) -> Result<(), (Misfit, Failure)> {
+        let claims = Claims::of(token.secret().expose()).unwrap_or_default();
+        claims.check(self.account)
+    }
+
+    fn was_refused(&self, token: &AccessToken) -> bool {
+        self.refused
+            .is_some_and(|refused| refused.is(token.secret()))
+    }
+}
+
+/// What the log learns.
+impl Sought<'_> {
+    fn warn(&self, event: &str, more: impl FnOnce(Line) -> Line) {
+        let line = more(self.journal.line(event).word("stage", Stage::Token.word()));
+        self.journal.write(Level::Warning, &line);
+    }
+
+    fn report_bad_slots(&self, survey: &Survey) {
+        for (reading, bad) in survey.bad() {
+            self.warn("token-slot-bad", |line| {
+                line.number("slot", reading.number as u64)
+                    .word("reason", bad.word())
+            });
+        }
+    }
+
+    fn report_notes(&self, notes: &[Note]) {
+        for note in notes {
+            self.warn("refresh", |line| {
+                line.word("reason", note.reason).text("text", &note.text)
+            });
+        }
+    }
+
+    fn report_refresh(&self, claims: &Claims) {
+        let reason = if self.refused.is_some() {
+            "rejected"
+        } else {
+            "expired"
+        };
+        let line = self.journal.line("refresh").word("reason", reason);
+        let line = match claims.unknown_audience() {
+            Some(audience) => line.text("audience", audience),
+            None => line,
+        };
+        self.journal.write(Level::Info, &line);
+    }
+
+    fn report_refusal(&self, refusal: &Refusal) {
+        let failure = &refusal.failure;
+        let stage = failure.stage().unwrap_or(Stage::TokenHttp);
+        let mut line = self.journal.line("refresh").word("stage", stage.word());
+        let words = [
+            ("code", failure.code()),
+            ("err", failure.err()),
+            ("reason", failure.reason()),
+        ];
+        for (key, value) in words {
+            if let Some(value) = value {
+                line = line.word(key, value);
+            }
+        }
+        if let Some(until) = refusal.until {
+            line = line.number("until", until);
+        }
+        let line = line.text("text", failure.why().unwrap_or_default());
+        self.journal.write(Level::Warning, &line);
+    }
+}
+
+/// Whether a rotated refresh token that came with an unfit access token is the successor of ours.
+fn same_person(misfit: Misfit, stored: &Slot, claims: &Claims) -> bool {
+    let before = stored
+        .access_token
+        .as_ref()
+        .and_then(|token| Claims::of(token.expose()));
+    misfit == Misfit::Purpose || before.is_some_and(|before| before.same_person(claims))
+}
+
+/// 5 to 100 ms, so that waiting processes do not come in step.
+fn pause() {
+    let random = random::number().unwrap_or(45);
+    std::thread::sleep(Duration::from_millis(5 + random % 96));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::slot;
+    use crate::oauth::slot::tests::slot as slot_of;
+    use crate::oauth::token::tests::{account, jwt};
+    use crate::outcome::Fate;
+    use crate::sys::log::Log;
+    use crate::sys::secret::Secret;
+    use serde_json::json;
+    use std::cell::{Cell, RefCell};
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// Two directories, a log and a store over them; removed at the end.
+    struct Place {
+        root: PathBuf,
+        store: Store,
+        log: Log,
+    }
+
+    impl Place {
+        fn new() -> Place {
+            let name = format!("sendmail365-store-{:x}", random::number().unwrap());
+            let root = std::env::temp_dir().join(name);
+            let dirs = vec![root.join("etc"), root.join("var")];
+            for dir in &dirs {
+                fs::create_dir_all(dir).unwrap();
+            }
+            let mut store = Store::new(dirs);
+            store.patience = Duration::from_millis(150);
+            Place {
+                log: Log::new(None, Some(root.join("log"))),
+                root,
+                store,
+            }
+        }
+
+        /// A place whose slots hold this, `token.1` as the newer one.
+        fn holding(slot: &Slot) -> Place {
+            let place = Place::new();
+            shelf::create(place.etc(), 0, slot).unwrap();
+            place
+        }
+
+        fn etc(&self) -> &Path {
+            &self.store.dirs[0]
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.etc().join(name)
+        }
+
+        fn log(&self) -> String {
+            fs::read_to_string(self.root.join("log")).unwrap_or_default()
+        }
+
+        fn ask(
+            &self,
+            refused: Option<&AccessToken>,
+            refresh: &dyn Fn(&RefreshToken) -> Renewal,
+        ) -> Result<AccessToken, Failure> {
+            self.with(&account(), refused, refresh, |sought| {
+                self.store.token(sought)
+            })
+        }
+
+        fn import(
+            &self,
+            token: &str,
+            refresh: &dyn Fn(&RefreshToken) -> Renewal,
+        ) -> Result<SignedIn, Failure> {
+            let token = RefreshToken::new(token).unwrap();
+            self.with(&account(), None, refresh, |sought| {
+                self.store.sign_in(sought, &token, "import")
+            })
+        }
+
+        fn with<T>(
+            &self,
+            account: &Account,
+            refused: Option<&AccessToken>,
+            refresh: &dyn Fn(&RefreshToken) -> Renewal,
+            job: impl FnOnce(&Sought<'_>) -> T,
+        ) -> T {
+            let journal = Journal::new(&self.log, "test", 0, "root");
+            job(&Sought {
+                account,
+                journal: &journal,
+                now: NOW,
+                refused,
+                refresh,
+            })
+        }
+
+        /// The refresh token that the next job would use.
+        fn kept(&self) -> String {
+            let survey = Survey::of(&self.store.dirs);
+            survey
+                .newest(&account())
+                .map(|(_, slot)| slot.refresh_token.expose().to_owned())
+                .unwrap_or_default()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.root);
+        }
+    }
+
+    fn granted(access_token: &str, refresh_token: Option<&str>) -> Granted {
+        Granted {
+            access_token: Secret::new(access_token.to_owned()),
+            refresh_token: refresh_token.and_then(RefreshToken::new),
+            expires_at: NOW + 3600,
+            notes: Vec::new(),
+        }
+    }
+
+    fn down(_: &RefreshToken) -> Renewal {
+        Err(Failure::defer("down")
+            .at(Stage::TokenHttp)
+            .with_code(503)
+            .into())
+    }
+
+    fn never(_: &RefreshToken) -> Renewal {
+        panic!("nobody had to ask")
+    }
+
+    fn text(token: &AccessToken) -> &str {
+        token.secret().expose()
+    }
+
+    fn good(result: Result<AccessToken, Failure>) -> String {
+        result
+            .map(|token| text(&token).to_owned())
+            .map_err(|failure| failure.lines("t"))
+            .unwrap()
+    }
+
+    fn stale() -> Slot {
+        slot_of("rt-1", "at-1", NOW - 5)
+    }
+
+    #[test]
+    fn a_fresh_token_is_used_without_asking() {
+        let place = Place::holding(&slot_of("rt", "at", NOW + 301));
+        assert_eq!(good(place.ask(None, &never)), "at");
+    }
+
+    #[test]
+    fn a_stale_token_is_renewed_once_and_the_new_sign_in_stored_first() {
+        let place = Place::holding(&stale());
+        let answer = |token: &RefreshToken| {
+            assert_eq!(token.expose(), "rt-1");
+            Ok(granted("at-2", Some("rt-2")))
+        };
+        assert_eq!(good(place.ask(None, &answer)), "at-2");
+        assert_eq!(place.kept(), "rt-2");
+        assert_eq!(good(place.ask(None, &never)), "at-2");
+        assert!(
+            place
+                .log()
+                .contains("event=refresh uid=0 user=root reason=expired"),
+            "{}",
+            place.log()
+        );
+    }
+
+    #[test]
+    fn an_answer_without_refresh_token_keeps_the_old_one() {
+        let place = Place::holding(&stale());
+        assert_eq!(
+            good(place.ask(None, &|_| Ok(granted("at-2", None)))),
+            "at-2"
+        );
+        assert_eq!(place.kept(), "rt-1");
+    }
+
+    #[test]
+    fn fifty_at_once_ask_once() {
+        let mut place = Place::holding(&stale());
+        place.store.patience = Duration::from_secs(60);
+        let asked = AtomicUsize::new(0);
+        let barrier = Barrier::new(50);
+        std::thread::scope(|scope| {
+            for _ in 0..50 {
+                scope.spawn(|| {
+                    let answer = |_: &RefreshToken| {
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        Ok(granted("at-2", Some("rt-2")))
+                    };
+                    barrier.wait();
+                    assert_eq!(good(place.ask(None, &answer)), "at-2");
+                });
+            }
+        });
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_stopped_holder_costs_others_a_bounded_wait_and_nothing_is_written() {
+        let place = Place::holding(&stale());
+        let lock = fs::File::open(place.path("token.lock")).unwrap();
+        lock.try_lock().unwrap();
+        assert_eq!(
+            good(place.ask(None, &|_| Ok(granted("at-2", Some("rt-2"))))),
+            "at-2"
+        );
+        assert_eq!(place.kept(), "rt-1");
+        assert!(place.log().contains("event=lock-bypass"), "{}", place.log());
+    }
+
+    #[test]
+    fn who_waits_adopts_what_the_holder_fetched() {
+        let mut place = Place::holding(&stale());
+        place.store.patience = Duration::from_secs(20);
+        let lock = fs::File::open(place.path("token.lock")).unwrap();
+        lock.try_lock().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| good(place.ask(None, &never)));
+            let survey = Survey::of(&place.store.dirs);
+            survey
+                .overwrite(0, &slot_of("rt-2", "at-2", NOW + 3600), &account())
+                .unwrap();
+            assert_eq!(waiting.join().unwrap(), "at-2");
+        });
+    }
+
+    #[test]
+    fn without_a_lock_the_mail_goes_and_nothing_is_written() {
+        let place = Place::holding(&stale());
+        fs::remove_file(place.path("token.lock")).unwrap();
+        assert_eq!(
+            good(place.ask(None, &|_| Ok(granted("at-2", Some("rt-2"))))),
+            "at-2"
+        );
+        assert_eq!(place.kept(), "rt-1");
+        assert!(
+            place.log().contains("event=lock-missing"),
+            "{}",
+            place.log()
+        );
+    }
+
+    #[test]
+    fn a_refused_token_is_replaced_once_and_a_replaced_one_is_adopted() {
+        let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 3600));
+        let refused = AccessToken::new(Secret::new("at-1".to_owned()), NOW + 3600);
+        assert_eq!(
+            good(place.ask(Some(&refused), &|_| Ok(granted("at-2", Some("rt-2"))))),
+            "at-2"
+        );
+        assert!(place.log().contains("reason=rejected"), "{}", place.log());
+        assert_eq!(good(place.ask(Some(&refused), &never)), "at-2");
+    }
+
+    #[test]
+    fn a_refused_token_is_no_last_resort() {
+        let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 3600));
+        let refused = AccessToken::new(Secret::new("at-1".to_owned()), NOW + 3600);
+        assert_eq!(
+            place.ask(Some(&refused), &down).err().unwrap().code(),
+            Some("503")
+        );
+    }
+
+    #[test]
+    fn a_failing_endpoint_does_not_stop_mail_while_the_old_token_lasts() {
+        let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 100));
+        assert_eq!(good(place.ask(None, &down)), "at-1");
+        assert!(place.log().contains("event=refresh"), "{}", place.log());
+        assert!(place.log().contains("code=503"), "{}", place.log());
+        let place = Place::holding(&stale());
+        assert_eq!(place.ask(None, &down).err().unwrap().code(), Some("503"));
+    }
+
+    #[test]
+    fn a_dead_sign_in_is_kept_for_the_day_it_works_again() {
+        let place = Place::holding(&stale());
+        let dead = |_: &RefreshToken| Err(Failure::hold("no").with_code("AADSTS700082").into());
+        assert_eq!(place.ask(None, &dead).err().unwrap().fate(), Fate::Hold);
+        assert_eq!(place.kept(), "rt-1");
+    }
+
+    #[test]
+    fn a_kill_in_any_octet_of_a_write_loses_no_sign_in() {
+        let old = slot::encode(
+            1,
+            &slot_of("rt-1", "a-much-longer-old-access-token", NOW - 5),
+        )
+        .unwrap();
+        let kept = slot::encode(2, &slot_of("rt-2", "at-2", NOW - 5)).unwrap();
+        let new = slot::encode(3, &slot_of("rt-3", "at-3", NOW + 3600)).unwrap();
+        let place = Place::holding(&stale());
+        fs::write(place.path("token.1"), &*kept).unwrap();
+        for size in 0..=new.len() {
+            let mut torn = old.to_vec();
+            torn.resize(torn.len().max(size), 0);
+            torn[..size].copy_from_slice(&new[..size]);
+            fs::write(place.path("token.0"), &torn).unwrap();
+            let expected = if slot::decode(&torn).is_ok_and(|(generation, _)| generation == 3) {
+                "rt-3"
+            } else {
+                "rt-2"
+            };
+            assert_eq!(place.kept(), expected, "after {size} octets");
+        }
+        assert_eq!(place.kept(), "rt-3");
+    }
+
+    #[test]
+    fn one_bad_slot_is_logged_and_the_other_used() {
+        let place = Place::holding(&slot_of("rt", "at", NOW + 3600));
+        let mut octets = fs::read(place.path("token.1")).unwrap();
+        octets[40] ^= 1;
+        fs::write(place.path("token.1"), octets).unwrap();
+        assert_eq!(good(place.ask(None, &never)), "at");
+        assert!(
+            place.log().contains("event=token-slot-bad"),
+            "{}",
+            place.log()
+        );
+        assert!(
+            place.log().contains("slot=1 reason=corrupt"),
+            "{}",
+            place.log()
+        );
+    }
+
+    #[test]
+    fn every_reason_for_no_token_is_told_with_its_cure() {
+        let spoilt = |spoil: &dyn Fn(PathBuf)| {
+            let place = Place::holding(&stale());
+            spoil(place.path("token.0"));
+            spoil(place.path("token.1"));
+            let failure = place.ask(None, &never).err().unwrap();
+            assert_eq!(
+                (failure.fate(), failure.stage()),
+                (Fate::Hold, Some(Stage::Token))
+            );
+            assert!(
+                failure.cure().unwrap().contains("sendmail365"),
+                "{failure:?}"
+            );
+            failure.reason().unwrap().to_owned()
+        };
+        let beside = |path: &Path| PathBuf::from(format!("{}.other", path.display()));
+        let write = |text: &'static str| move |path: PathBuf| fs::write(path, text).unwrap();
+        assert_eq!(spoilt(&write("")), "no-token");
+        assert_eq!(spoilt(&|path| fs::remove_file(path).unwrap()), "no-token");
+        assert_eq!(spoilt(&write("v1 1 0123 {}\n")), "corrupt");
+        assert_eq!(spoilt(&write("v2 1 whatever\n")), "version");
+        assert_eq!(
+            spoilt(&|path| {
+                fs::rename(&path, beside(&path)).unwrap();
+                symlink(beside(&path), &path).unwrap();
+            }),
+            "type"
+        );
+        assert_eq!(
+            spoilt(&|path| fs::hard_link(&path, beside(&path)).unwrap()),
+            "type"
+        );
+        assert_eq!(
+            spoilt(&|path| {
+                fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
+            }),
+            "type"
+        );
+    }
+
+    #[test]
+    fn another_accounts_sign_in_is_not_used() {
+        let place = Place::holding(&slot_of("rt", "at", NOW + 3600));
+        let mut other = account();
+        other.mailbox = "other@contoso.com".to_owned();
+        let failure = place
+            .with(&other, None, &never, |sought| place.store.token(sought))
+            .err()
+            .unwrap();
+        assert_eq!(failure.reason(), Some("other-account"));
+        assert!(
+            failure.why().unwrap().contains("alerts@contoso.com"),
+            "{failure:?}"
+        );
+    }
+
+    #[test]
+    fn a_slot_that_cannot_be_written_sends_the_sign_in_to_the_second_directory() {
+        let place = Place::holding(&stale());
+        shelf::prepare(&place.store.dirs[1]).unwrap();
+        // A symbolic link in place of the slot to be written stands for every failing write.
+        fs::remove_file(place.path("token.0")).unwrap();
+        symlink("/dev/full", place.path("token.0")).unwrap();
+        assert_eq!(
+            good(place.ask(None, &|_| Ok(granted("at-2", Some("rt-2"))))),
+            "at-2"
+        );
+        assert!(place.log().contains("event=token-kept"), "{}", place.log());
+        assert_eq!(place.kept(), "rt-2");
+        assert_eq!(good(place.ask(None, &never)), "at-2");
+    }
+
+    #[test]
+    fn a_newer_programs_slot_is_never_overwritten() {
+        let place = Place::holding(&stale());
+        fs::write(place.path("token.0"), "v2 9 whatever\n").unwrap();
+        assert_eq!(
+            good(place.ask(None, &|_| Ok(granted("at-2", Some("rt-2"))))),
+            "at-2"
+        );
+        assert_eq!(
+            fs::read_to_string(place.path("token.0")).unwrap(),
+            "v2 9 whatever\n"
+        );
+        assert_eq!(place.kept(), "rt-1");
+    }
+
+    #[test]
+    fn a_token_for_another_service_is_refused_and_its_refresh_token_kept() {
+        let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 100));
+        let graph = || jwt(json!({"aud": "https://graph.microsoft.com"}));
+        let answer = |_: &RefreshToken| Ok(granted(&graph(), Some("rt-2")));
+        assert_eq!(good(place.ask(None, &answer)), "at-1");
+        assert_eq!(place.kept(), "rt-2");
+        let place = Place::holding(&stale());
+        let failure = place.ask(None, &answer).err().unwrap();
+        assert_eq!(
+            (failure.fate(), failure.reason()),
+            (Fate::Hold, Some("audience"))
+        );
+        assert_eq!(place.kept(), "rt-2");
+    }
+
+    #[test]
+    fn a_cached_token_for_another_service_is_renewed() {
+        let graph = jwt(json!({"aud": "https://graph.microsoft.com"}));
+        let place = Place::holding(&slot_of("rt-1", &graph, NOW + 3600));
+        assert_eq!(
+            good(place.ask(None, &|_| Ok(granted("at-2", None)))),
+            "at-2"
+        );
+    }
+
+    #[test]
+    fn another_persons_answer_replaces_nothing() {
+        let mine = jwt(json!({"upn": "alerts@contoso.com", "tid": "t"}));
+        let place = Place::holding(&slot_of("rt-1", &mine, NOW - 5));
+        let theirs = |_: &RefreshToken| {
+            Ok(granted(
+                &jwt(json!({"upn": "joe@contoso.com", "tid": "t"})),
+                Some("rt-joe"),
+            ))
+        };
+        assert_eq!(
+            place.ask(None, &theirs).err().unwrap().reason(),
+            Some("user")
+        );
+        assert_eq!(place.kept(), "rt-1");
+    }
+
+    #[test]
+    fn the_successor_of_a_wrong_persons_refresh_token_is_not_lost() {
+        let joe = |expiry: u64| jwt(json!({"upn": "joe@contoso.com", "tid": "t", "exp": expiry}));
+        let place = Place::holding(&slot_of("rt-joe-1", &joe(1), NOW - 5));
+        let failure = place
+            .ask(None, &|_| Ok(granted(&joe(2), Some("rt-joe-2"))))
+            .err()
+            .unwrap();
+        assert_eq!(
+            (failure.fate(), failure.reason()),
+            (Fate::Hold, Some("user"))
+        );
+        assert_eq!(place.kept(), "rt-joe-2");
+    }
+
+    #[test]
+    fn an_import_makes_private_files_and_is_used_at_once() {
+        let place = Place::new();
+        let signed_in = place
+            .import("rt-1", &|_| Ok(granted("at-1", Some("rt-2"))))
+            .unwrap();
+        assert_eq!(signed_in.expires_at, moment(NOW + 3600));
+        assert_eq!(place.kept(), "rt-2");
+        assert_eq!(good(place.ask(None, &never)), "at-1");
+        for name in ["token.0", "token.1", "token.lock"] {
+            let mode = fs::metadata(place.path(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o117, 0, "{name} {mode:o}");
+        }
+        let files = fs::read_dir(place.etc()).unwrap().count();
+        assert_eq!(files, 3, "nothing temporary is left");
+    }
+
+    #[test]
+    fn an_import_that_fails_touches_nothing() {
+        let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 3600));
+        assert!(place.import("rt-bad", &down).is_err());
+        let joe = |_: &RefreshToken| {
+            Ok(granted(
+                &jwt(json!({"upn": "joe@contoso.com"})),
+                Some("rt-joe"),
+            ))
+        };
+        assert_eq!(
+            place.import("rt-joe", &joe).err().unwrap().reason(),
+            Some("user")
+        );
+        assert_eq!(place.kept(), "rt-1");
+        assert_eq!(good(place.ask(None, &never)), "at-1");
+    }
+
+    #[test]
+    fn an_import_replaces_damaged_slots_and_other_accounts() {
+        let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 3600));
+        fs::write(place.path("token.0"), "v2 9 whatever\n").unwrap();
+        let log = place.path("token.1");
+        fs::remove_file(&log).unwrap();
+        symlink("/dev/null", &log).unwrap();
+        place
+            .import("rt-7", &|_| Ok(granted("at-7", None)))
+            .unwrap();
+        assert_eq!(place.kept(), "rt-7");
+        assert_eq!(Survey::of(&place.store.dirs).bad().count(), 0);
+    }
+
+    #[test]
+    fn an_import_during_a_refresh_is_not_overwritten_by_its_older_answer() {
+        let place = Place::holding(&stale());
+        let answer = |_: &RefreshToken| {
+            let generation = Survey::of(&place.store.dirs).generation();
+            shelf::create(
+                place.etc(),
+                generation,
+                &slot_of("rt-imported", "at-9", NOW + 3600),
+            )
+            .unwrap();
+            Ok(granted("at-2", Some("rt-2")))
+        };
+        assert_eq!(good(place.ask(None, &answer)), "at-2");
+        assert_eq!(place.kept(), "rt-imported");
+    }
+
+    #[test]
+    fn no_secret_reaches_the_log() {
+        let place = Place::holding(&slot_of("CANARY-1", "CANARY-2", NOW + 100));
+        let turn = Cell::new(0);
+        let answer = |_: &RefreshToken| {
+            turn.set(turn.get() + 1);
+            if turn.get() == 1 {
+                down(&RefreshToken::new("x").unwrap())
+            } else {
+                Ok(granted("CANARY-3", Some("CANARY-4")))
+            }
+        };
+        place.ask(None, &answer).unwrap();
+        place.ask(None, &answer).unwrap();
+        assert!(place.log().lines().count() >= 2);
+        assert!(!place.log().contains("CANARY"), "{}", place.log());
+    }
+
+    #[test]
+    fn the_new_sign_in_is_on_the_disk_before_the_token_is_handed_out() {
+        let place = Place::holding(&stale());
+        let seen = RefCell::new(Vec::new());
+        for turn in 2..12 {
+            let refused = AccessToken::new(Secret::new(format!("at-{}", turn - 1)), NOW + 3600);
+            let answer = |token: &RefreshToken| {
+                seen.borrow_mut().push(token.expose().to_owned());
+                Ok(granted(&format!("at-{turn}"), Some(&format!("rt-{turn}"))))
+            };
+            good(place.ask(Some(&refused), &answer));
+            assert_eq!(place.kept(), format!("rt-{turn}"));
+        }
+        let expected: Vec<String> = (1..11).map(|turn| format!("rt-{turn}")).collect();
+        assert_eq!(*seen.borrow(), expected);
+    }
+}
