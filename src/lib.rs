@@ -4,4 +4,5 @@ pub mod cli;
 pub mod mail;
 pub mod oauth;
 pub mod outcome;
+pub mod smtp;
 pub mod sys;

@@ -1,0 +1,812 @@
+//! What Microsoft's replies mean, as a table: cause, cure, and what becomes of the message.
+//!
+//! The digit alone misleads: some 4yz never pass by themselves and some 5yz do.
+
+mod table;
+
+use self::table::{ANY, AUTH, MESSAGE};
+use super::reply::{Framer, Reply};
+use crate::outcome::{Class, Fate, Stage};
+
+/// One row. It fits a reply when all three conditions do; an empty condition always does.
+#[derive(Debug)]
+pub(crate) struct Cause {
+    codes: &'static [u16],
+    /// Class (0 is any), subject, first and last detail.
+    enhanced: &'static [(u16, u16, u16, u16)],
+    /// Lower case, each somewhere in the text.
+    texts: &'static [&'static str],
+    pub(crate) fate: Fate,
+    pub(crate) class: Class,
+    /// A fresh token may be all that is needed.
+    pub(crate) token: bool,
+    pub(crate) why: &'static str,
+    pub(crate) fix: &'static str,
+}
+
+/// What a reply decides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judgement {
+    pub(crate) fate: Fate,
+    pub(crate) class: Class,
+    pub(crate) token: bool,
+    pub(crate) why: Option<&'static str>,
+    pub(crate) fix: &'static str,
+}
+
+/// Judges a negative reply by the table, and where that is silent by stage and first digit.
+pub(crate) fn judge(stage: Stage, reply: &Reply) -> Judgement {
+    let cause = find(stage, reply);
+    let (fate, class) = match cause {
+        Some(cause) => (cause.fate, cause.class),
+        None if reply.temporary() => (Fate::Defer, Class::TryAgain),
+        None if stage == Stage::Rcpt => (Fate::Return, Class::NoUser),
+        None => (Fate::Return, Class::Unavailable),
+    };
+    let fate = match stage {
+        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body | Stage::End => fate,
+        // Credentials are the administrator's fault, not the message's.
+        Stage::Auth if fate == Fate::Return => Fate::Hold,
+        Stage::Auth => fate,
+        _ => Fate::Defer,
+    };
+    let class = match (fate, class) {
+        (Fate::Return, Class::NoUser) if stage != Stage::Rcpt => Class::Unavailable,
+        (Fate::Return, class) => class,
+        _ => Class::TryAgain,
+    };
+    Judgement {
+        fate,
+        class,
+        token: cause.is_some_and(|cause| cause.token),
+        why: cause.map(|cause| cause.why),
+        fix: cause.map_or_else(|| usual_fix(fate), |cause| cause.fix),
+    }
+}
+
+/// Cause and cure of a reply that somebody found in a log, such as `535 5.7.139 ...`.
+pub fn explain(text: &str) -> Option<(&'static str, &'static str)> {
+    let mut framer = Framer::default();
+    framer.push(text.lines().next()?.trim().as_bytes());
+    framer.push(b"\n");
+    let reply = framer.take().ok()??;
+    let cause = find(Stage::Auth, &reply)?;
+    Some((cause.why, cause.fix))
+}
+
+fn find(stage: Stage, reply: &Reply) -> Option<&'static Cause> {
+    let message = matches!(
+        stage,
+        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body | Stage::End
+    );
+    let tables = if message {
+        [MESSAGE, ANY, &[]]
+    } else {
+        [AUTH, ANY, MESSAGE]
+    };
+    let (code, enhanced, text) = (reply.code(), reply.enhanced(), reply.folded());
+    tables
+        .into_iter()
+        .flatten()
+        .find(|cause| cause.fits(code, enhanced, &text))
+}
+
+fn usual_fix(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Return => "correct what the server names, then send the message again",
+        Fate::Hold => "correct what the server names, then run `sendmail365 doctor`",
+        Fate::Defer | Fate::Unsure => "try again later",
+    }
+}
+
+impl Cause {
+    fn fits(&self, code: u16, enhanced: Option<[u16; 3]>, text: &str) -> bool {
+        let in_range = |&(class, subject, first, last): &(u16, u16, u16, u16)| {
+            enhanced.is_some_and(|[c, s, d]| {
+                (class == 0 || class == c) && subject == s && (first..=last).contains(&d)
+            })
+        };
+        (self.codes.is_empty() || self.codes.contains(&code))
+            && (self.enhanced.is_empty() || self.enhanced.iter().any(in_range))
+            && self.texts.iter().all(|part| text.contains(part))
+    }
+
+    const fn hold(self, why: &'static str, fix: &'static str) -> Cause {
+        Cause {
+            fate: Fate::Hold,
+            why,
+            fix,
+            ..self
+        }
+    }
+
+    const fn defer(self, why: &'static str, fix: &'static str) -> Cause {
+        Cause { why, fix, ..self }
+    }
+
+    const fn refuse(self, class: Class, why: &'static str, fix: &'static str) -> Cause {
+        Cause {
+            fate: Fate::Return,
+            class,
+            why,
+            fix,
+            ..self
+        }
+    }
+
+    const fn fresh_token(self) -> Cause {
+        Cause {
+            token: true,
+            ..self
+        }
+    }
+}
+
+const fn on(
+    codes: &'static [u16],
+    enhanced: &'static [(u16, u16, u16, u16)],
+    texts: &'static [&'static str],
+) -> Cause {
+    Cause {
+        codes,
+        enhanced,
+        texts,
+        fate: Fate::Defer,
+        class: Class::TryAgain,
+        token: false,
+        why: "",
+        fix: "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reply of Microsoft's, the stage it comes at, what it decides and a word of its cure.
+    type Case = (&'static str, Stage, Fate, u8, &'static str);
+
+    const CASES: &[Case] = &[
+        (
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information. [X]",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "Set-CASMailbox",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox. Visit",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "Set-CASMailbox",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "OAuth only",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect.",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "OAuth only",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy. Contact your administrator.",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "sign-in log",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated successfully. Contact your administrator.",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "sign-in log",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, account locked.",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "unblock",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, federated STS service was unreachable",
+            Stage::Auth,
+            Fate::Defer,
+            75,
+            "federation",
+        ),
+        (
+            "535 5.7.139 the federated STS URL does not support HTTPS",
+            Stage::Auth,
+            Fate::Defer,
+            75,
+            "HTTPS",
+        ),
+        (
+            "535 5.7.139 Authentication unsuccessful, something new",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "Set-CASMailbox",
+        ),
+        (
+            "504 5.7.4 Unrecognized authentication type [X]",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "587",
+        ),
+        (
+            "501 5.5.124 Invalid XOAUTH2 auth data",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "mailbox and user",
+        ),
+        (
+            "501 5.5.127 Invalid XOAUTH2 auth data - Token will expire soon",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "login",
+        ),
+        (
+            "500 5.3.3 Unrecognized command 'unknown' [X]",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "long lines",
+        ),
+        (
+            "503 5.5.2 Send hello first",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "dialogue",
+        ),
+        (
+            "535 5.7.3 Authentication unsuccessful [AM0PR02CA0134.eurprd02.prod.outlook.com 2024-07-11T11:46:49.042Z 08DCA18218166FB4]",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "doctor",
+        ),
+        (
+            "550 5.7.30 Basic authentication is not supported for Client Submission.",
+            Stage::Auth,
+            Fate::Hold,
+            75,
+            "OAuth",
+        ),
+        (
+            "421 4.7.66 TLS 1.0 and 1.1 are not supported",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "TLS 1.2",
+        ),
+        (
+            "421 4.3.2 Service not active [X]",
+            Stage::Auth,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        (
+            "421 4.4.2 Connection dropped due to SocketError",
+            Stage::Data,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        (
+            "421 4.4.1 Connection timed out",
+            Stage::Mail,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        (
+            "451 4.7.0 Temporary server error. Please try again later. PRX4 [X]",
+            Stage::Auth,
+            Fate::Defer,
+            75,
+            "hello",
+        ),
+        (
+            "454 4.7.0 Temporary authentication failure",
+            Stage::Auth,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        (
+            "530 5.7.57 Client not authenticated to send mail. [X]",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "AUTH",
+        ),
+        (
+            "550 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "AUTH",
+        ),
+        (
+            "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+            Stage::Mail,
+            Fate::Return,
+            77,
+            "Add-RecipientPermission",
+        ),
+        (
+            "554 5.2.252 SendAsDenied; a@x not allowed to send as b@y; STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed",
+            Stage::End,
+            Fate::Return,
+            77,
+            "rewrite",
+        ),
+        (
+            "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied",
+            Stage::End,
+            Fate::Return,
+            77,
+            "rewrite",
+        ),
+        ("554 5.2.252 no", Stage::End, Fate::Return, 77, "rewrite"),
+        (
+            "430 4.2.0 STOREDRV; mailbox logon failure; STOREDRV.Submission.Exception:ConnectionFailedTransientException.MapiExceptionLogonFailed",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "Add-MailboxPermission",
+        ),
+        (
+            "430 4.2.0 STOREDRV.Submission.Exception:MapiExceptionLogonFailure",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "Add-MailboxPermission",
+        ),
+        (
+            "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded [Hostname=X]",
+            Stage::End,
+            Fate::Defer,
+            75,
+            "connections",
+        ),
+        (
+            "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending",
+            Stage::End,
+            Fate::Defer,
+            75,
+            "connections",
+        ),
+        (
+            "451 4.3.111 Temporary server error. Please try again later MRH1 [Hostname=X]",
+            Stage::End,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        (
+            "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "24 hours",
+        ),
+        (
+            "550 5.2.2 Submission quota exceeded",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "24 hours",
+        ),
+        (
+            "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "24 hours",
+        ),
+        (
+            "550 5.7.232 Your message can't be sent because your trial tenant has exceeded its limit",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "licences",
+        ),
+        (
+            "550 5.7.233 tenant external recipient rate limit",
+            Stage::Rcpt,
+            Fate::Hold,
+            75,
+            "licences",
+        ),
+        (
+            "550 5.7.236 onmicrosoft.com",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "onmicrosoft.com",
+        ),
+        (
+            "450 4.2.121 recipient's hourly limit",
+            Stage::Rcpt,
+            Fate::Defer,
+            75,
+            "hour",
+        ),
+        (
+            "550 5.2.122 The recipient has exceeded their limit for the number of messages they can receive per hour",
+            Stage::Rcpt,
+            Fate::Defer,
+            75,
+            "hour",
+        ),
+        (
+            "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException.MapiExceptionShutoffQuotaExceeded",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "Sent Items",
+        ),
+        (
+            "554 5.2.0 STOREDRV; MapiExceptionShutoffQuotaExceeded",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "Sent Items",
+        ),
+        (
+            "554 5.2.0 STOREDRV; MapiExceptionQuotaExceeded",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "Sent Items",
+        ),
+        (
+            "550 5.1.8 Access denied, bad outbound sender",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "Restricted entities",
+        ),
+        (
+            "550 5.7.501 Access denied, spam abuse detected",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "Restricted entities",
+        ),
+        (
+            "550 5.7.503 Access denied, banned sender",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "Restricted entities",
+        ),
+        (
+            "550 5.7.705 tenant has exceeded threshold",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "support",
+        ),
+        (
+            "550 5.7.708 Access denied, traffic not accepted from this IP",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "support",
+        ),
+        (
+            "550 5.7.750 Service unavailable. Client blocked from sending from unregistered domains",
+            Stage::End,
+            Fate::Return,
+            69,
+            "add the domain",
+        ),
+        (
+            "550 5.7.800 banned sender",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "support",
+        ),
+        (
+            "550 5.7.506 Access denied, Bad HELO",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "hello",
+        ),
+        (
+            "451 4.7.500 Access denied, please try again later (AS761)",
+            Stage::Mail,
+            Fate::Defer,
+            75,
+            "wait",
+        ),
+        (
+            "451 4.7.650 The mail server [203.0.113.1] has been temporarily rate limited",
+            Stage::Mail,
+            Fate::Defer,
+            75,
+            "wait",
+        ),
+        (
+            "451 4.7.860 Access denied, please try again later",
+            Stage::Mail,
+            Fate::Defer,
+            75,
+            "wait",
+        ),
+        (
+            "451 4.4.5 congestion",
+            Stage::Mail,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        ("554 5.4.5 congestion", Stage::Mail, Fate::Hold, 75, "wait"),
+        ("450 4.4.7 expired", Stage::End, Fate::Defer, 75, "later"),
+        (
+            "451 4.4.0 Primary target IP address responded",
+            Stage::Data,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        (
+            "450 4.7.11 replication",
+            Stage::Data,
+            Fate::Defer,
+            75,
+            "later",
+        ),
+        (
+            "452 4.5.3 Too many recipients",
+            Stage::Rcpt,
+            Fate::Defer,
+            75,
+            "fewer recipients",
+        ),
+        (
+            "550 5.5.3 Too many recipients",
+            Stage::End,
+            Fate::Return,
+            69,
+            "-RecipientLimits",
+        ),
+        (
+            "550 5.1.0 RESOLVER.ADR.RecipLimit; too many recipients on this message",
+            Stage::End,
+            Fate::Return,
+            69,
+            "-RecipientLimits",
+        ),
+        (
+            "552 5.3.4 Message size exceeds fixed maximum message size",
+            Stage::End,
+            Fate::Return,
+            69,
+            "-MaxSendSize",
+        ),
+        (
+            "554 5.3.4 too big",
+            Stage::Mail,
+            Fate::Return,
+            69,
+            "-MaxSendSize",
+        ),
+        (
+            "550 5.1.20 Multiple From addresses are not allowed without Sender address",
+            Stage::End,
+            Fate::Return,
+            65,
+            "Sender",
+        ),
+        (
+            "550 5.7.512 Access denied, message must be RFC 5322 section 3.6.2 compliant",
+            Stage::End,
+            Fate::Return,
+            65,
+            "From",
+        ),
+        (
+            "554 5.6.0 Invalid message content",
+            Stage::End,
+            Fate::Return,
+            65,
+            "MIME",
+        ),
+        (
+            "554 5.6.0 STOREDRV.Deliver.Exception: CorruptData",
+            Stage::End,
+            Fate::Return,
+            65,
+            "MIME",
+        ),
+        (
+            "550 5.6.11 Invalid characters",
+            Stage::End,
+            Fate::Return,
+            65,
+            "CRLF",
+        ),
+        (
+            "501 5.1.3 Invalid address",
+            Stage::Rcpt,
+            Fate::Return,
+            67,
+            "recipient's address",
+        ),
+        (
+            "501 5.1.7 Invalid address",
+            Stage::Mail,
+            Fate::Return,
+            69,
+            "address",
+        ),
+        (
+            "550 5.1.1 User unknown",
+            Stage::Rcpt,
+            Fate::Return,
+            67,
+            "recipient's address",
+        ),
+        (
+            "550 5.1.10 RESOLVER.ADR.RecipientNotFound",
+            Stage::Rcpt,
+            Fate::Return,
+            67,
+            "recipient's address",
+        ),
+        (
+            "550 5.4.1 Recipient address rejected: Access denied",
+            Stage::Rcpt,
+            Fate::Return,
+            67,
+            "recipient's address",
+        ),
+        (
+            "550 5.1.1 User unknown",
+            Stage::End,
+            Fate::Return,
+            69,
+            "recipient's address",
+        ),
+        (
+            "550 5.7.1 TRANSPORT.RULES.RejectMessage; the message was rejected by organization policy",
+            Stage::End,
+            Fate::Return,
+            69,
+            "Get-TransportRule",
+        ),
+        (
+            "550 5.7.1 Unable to relay",
+            Stage::Rcpt,
+            Fate::Return,
+            69,
+            "host",
+        ),
+        ("550 5.7.1 no", Stage::End, Fate::Return, 69, "host"),
+        (
+            "550 5.7.703 Your message can't be delivered because one or more recipients are blocked",
+            Stage::End,
+            Fate::Return,
+            69,
+            "Get-TenantAllowBlockListItems",
+        ),
+        (
+            "554 5.4.14 Hop count exceeded",
+            Stage::End,
+            Fate::Return,
+            69,
+            "forwarding",
+        ),
+        (
+            "554 5.4.6 Hop count exceeded",
+            Stage::End,
+            Fate::Return,
+            69,
+            "forwarding",
+        ),
+        (
+            "550 5.4.300 Message expired",
+            Stage::End,
+            Fate::Return,
+            69,
+            "domain",
+        ),
+    ];
+
+    #[test]
+    fn every_text_of_microsofts_is_judged_by_the_table_not_by_its_digit() {
+        for (text, stage, fate, exit, cure) in CASES {
+            let judgement = judge(*stage, &Reply::of(text));
+            assert_eq!(judgement.fate, *fate, "{text}");
+            assert_eq!(judgement.class.code(), *exit, "{text}");
+            assert!(judgement.fix.contains(cure), "{text}: {}", judgement.fix);
+            assert!(judgement.why.is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_reached() {
+        let condition = |row: &'static Cause| (row.codes, row.enhanced, row.texts);
+        for row in [AUTH, ANY, MESSAGE].into_iter().flatten() {
+            let reached = CASES.iter().any(|(text, stage, ..)| {
+                find(*stage, &Reply::of(text))
+                    .is_some_and(|found| condition(found) == condition(row))
+            });
+            assert!(reached, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_returned_before_mail() {
+        let stages = [Stage::Greeting, Stage::Ehlo, Stage::Starttls, Stage::Auth];
+        let unknown = ["554 no", "550 5.0.0 no", "500", "421 x", "559"];
+        let texts = CASES.iter().map(|(text, ..)| *text);
+        for text in texts.chain(unknown) {
+            for stage in stages {
+                let judgement = judge(stage, &Reply::of(text));
+                assert_eq!(judgement.class, Class::TryAgain, "{text}");
+                assert_ne!(judgement.fate, Fate::Return, "{text}");
+                assert!(
+                    stage == Stage::Auth || judgement.fate == Fate::Defer,
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_table_does_not_know_is_judged_by_stage_and_digit() {
+        let judged = |stage, text| {
+            let judgement = judge(stage, &Reply::of(text));
+            (judgement.fate, judgement.class.code())
+        };
+        assert_eq!(judged(Stage::End, "459 x"), (Fate::Defer, 75));
+        assert_eq!(judged(Stage::Rcpt, "550 x"), (Fate::Return, 67));
+        assert_eq!(
+            judged(Stage::Data, "554 no valid recipients"),
+            (Fate::Return, 69)
+        );
+        assert_eq!(judged(Stage::Mail, "550"), (Fate::Return, 69));
+        assert_eq!(judged(Stage::Auth, "550"), (Fate::Hold, 75));
+        assert_eq!(judged(Stage::Auth, "432 x"), (Fate::Defer, 75));
+    }
+
+    #[test]
+    fn only_a_fault_of_the_token_asks_for_a_fresh_one() {
+        let token = |text| judge(Stage::Auth, &Reply::of(text)).token;
+        assert!(token("535 5.7.3 Authentication unsuccessful"));
+        assert!(token("535"));
+        assert!(token("501 5.5.127 Token will expire soon"));
+        assert!(!token(
+            "535 5.7.139 SmtpClientAuthentication is disabled for the Tenant"
+        ));
+        assert!(!token("451 4.7.0 Temporary server error"));
+    }
+
+    #[test]
+    fn a_reply_from_a_log_is_explained() {
+        assert!(explain("550 5.7.60 SMTP; no").unwrap().1.contains("SendAs"));
+        assert!(explain("good morning").is_none());
+        assert!(explain("").is_none());
+    }
+}

@@ -1,0 +1,354 @@
+//! From a name to a connection: addresses, raced, by way of a proxy if one is set.
+#![expect(clippy::disallowed_methods, reason = "edge: opens the connection")]
+
+use super::wire::Clock;
+use super::{Limits, Server};
+use crate::outcome::{Class, Failure, Stage, printable};
+use crate::sys::file::error_name;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+/// More addresses than a race can try in its time.
+const ADDRESSES_MAX: usize = 16;
+
+/// Connects to the server, or to the proxy and through it.
+pub(crate) fn connect(server: &Server, limits: &Limits) -> Result<TcpStream, Failure> {
+    let (host, port) = match &server.proxy {
+        Some((host, port)) => (host, *port),
+        None => (&server.host, server.port),
+    };
+    let addresses = order(resolve(host, port, limits.dns)?);
+    let mut tcp = race(&addresses, limits).map_err(|error| {
+        let err = match error.kind() {
+            ErrorKind::TimedOut => "ETIMEDOUT".to_owned(),
+            _ => error_name(&error),
+        };
+        Failure::defer(format!("cannot connect to {host}:{port}"))
+            .because(error)
+            .fix(format!(
+                "check that this host's network and firewall let it reach {host}:{port}, then try \
+                 again"
+            ))
+            .with_err(err)
+            .at(Stage::Connect)
+    })?;
+    if server.proxy.is_some() {
+        tunnel(&mut tcp, server, limits.connect)?;
+    }
+    Ok(tcp)
+}
+
+/// Asks the resolver in a thread that is left alone when it does not answer.
+fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+    let (sender, receiver) = mpsc::channel();
+    let name = host.to_owned();
+    let asked = thread::Builder::new()
+        .name("dns".to_owned())
+        .spawn(move || {
+            let answer = (name.as_str(), port).to_socket_addrs();
+            let _ = sender.send(answer.map(Iterator::collect::<Vec<_>>));
+        });
+    let answer = match asked {
+        Err(error) => Err(error),
+        Ok(_) => match receiver.recv_timeout(limit) {
+            Ok(answer) => answer,
+            Err(_) => Err(io::Error::new(
+                ErrorKind::TimedOut,
+                "the resolver did not answer",
+            )),
+        },
+    };
+    let error = match answer {
+        Ok(addresses) if !addresses.is_empty() => return Ok(addresses),
+        Ok(_) => io::Error::other("it has no address"),
+        Err(error) => error,
+    };
+    Err(Failure::defer(format!("cannot find the address of {host}"))
+        .because(&error)
+        .fix("check [smtp] host, /etc/resolv.conf and the network, then try again")
+        .with_err(resolver_error(&error))
+        .at(Stage::Dns))
+}
+
+/// The C library's errors come as text only; glibc and musl say it differently.
+fn resolver_error(error: &io::Error) -> String {
+    let text = error.to_string();
+    let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    if error.kind() == ErrorKind::TimedOut {
+        "timeout".to_owned()
+    } else if says(&["not known", "does not resolve", "No address", "no address"]) {
+        "NXDOMAIN".to_owned()
+    } else if says(&["Temporary failure", "Try again"]) {
+        "EAI_AGAIN".to_owned()
+    } else {
+        error_name(error)
+    }
+}
+
+/// IPv6 first, then by turns, each family in the resolver's order (RFC 8305 section 4).
+fn order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let (six, four): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
+    let (mut six, mut four) = (six.into_iter(), four.into_iter());
+    let mut ordered = Vec::new();
+    while ordered.len() < ADDRESSES_MAX {
+        let pair = [six.next(), four.next()];
+        if pair == [None, None] {
+            break;
+        }
+        ordered.extend(pair.into_iter().flatten());
+    }
+    ordered
+}
+
+/// The first address that answers wins; a refusal starts the next at once, silence soon after.
+fn race(addresses: &[SocketAddr], limits: &Limits) -> io::Result<TcpStream> {
+    let clock = Clock::stage(limits.connect);
+    let (sender, receiver) = mpsc::channel();
+    let mut waiting = addresses.iter();
+    let mut running = 0_usize;
+    let mut last = io::Error::new(ErrorKind::TimedOut, "no address answered in time");
+    while let Some(left) = clock.left() {
+        if let Some(&address) = waiting.next() {
+            match start(address, left, sender.clone()) {
+                Ok(()) => running += 1,
+                Err(error) => last = error,
+            }
+        }
+        if running == 0 {
+            if waiting.len() == 0 {
+                return Err(last);
+            }
+            continue;
+        }
+        let patience = match waiting.len() {
+            0 => left,
+            _ => left.min(limits.head_start),
+        };
+        match receiver.recv_timeout(patience) {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => {
+                running -= 1;
+                last = error;
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        if running == 0 && waiting.len() == 0 {
+            return Err(last);
+        }
+    }
+    Err(io::Error::new(
+        ErrorKind::TimedOut,
+        "no address answered in time",
+    ))
+}
+
+fn start(
+    address: SocketAddr,
+    limit: Duration,
+    sender: Sender<io::Result<TcpStream>>,
+) -> io::Result<()> {
+    let attempt = move || {
+        // The race may be over: then nobody takes the connection and it closes.
+        let _ = sender.send(TcpStream::connect_timeout(&address, limit));
+    };
+    thread::Builder::new()
+        .name("connect".to_owned())
+        .spawn(attempt)?;
+    Ok(())
+}
+
+/// Asks the proxy for a way to the server (RFC 9110 section 9.3.6).
+fn tunnel(tcp: &mut TcpStream, server: &Server, limit: Duration) -> Result<(), Failure> {
+    let target = match server.host.contains(':') {
+        true => format!("[{}]:{}", server.host, server.port),
+        false => format!("{}:{}", server.host, server.port),
+    };
+    let failed = |why: String| {
+        Failure::defer(format!("the proxy gives no way to {target}"))
+            .because(why)
+            .fix("check [endpoint] proxy, and that the proxy lets this host reach the server")
+            .at(Stage::Connect)
+    };
+    if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
+        return Err(
+            Failure::new(Class::Config, format!("\"{target}\" is not a server"))
+                .because("it holds more than a name and a port")
+                .fix("correct [smtp] host")
+                .at(Stage::Connect),
+        );
+    }
+    let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    let clock = Clock::stage(limit);
+    let answer = tcp
+        .set_write_timeout(Some(limit))
+        .and_then(|()| tcp.write_all(request.as_bytes()))
+        .and_then(|()| header(tcp, &clock))
+        .map_err(|error| failed(error.to_string()).with_err(error_name(&error)))?;
+    let status = answer
+        .split(|&octet| octet == b'\n')
+        .next()
+        .unwrap_or_default();
+    let status = printable(status.trim_ascii_end());
+    let code = status.split(' ').nth(1).unwrap_or_default();
+    match (status.starts_with("HTTP/1."), code.as_bytes()) {
+        (true, [b'2', _, _]) => Ok(()),
+        (true, _) => Err(failed(format!("it said: {status}")).with_code(code)),
+        _ => Err(failed(format!("this is not HTTP: {status}")).with_reason("garbage")),
+    }
+}
+
+/// Reads octet by octet: what follows the header is the server's greeting.
+fn header(tcp: &mut TcpStream, clock: &Clock) -> io::Result<Vec<u8>> {
+    const HEADER_MAX: usize = 8 * 1024;
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") && !header.ends_with(b"\n\n") {
+        let late = || io::Error::new(ErrorKind::TimedOut, "the proxy did not answer in time");
+        tcp.set_read_timeout(Some(clock.left().ok_or_else(late)?))?;
+        let mut octet = [0];
+        match tcp.read(&mut octet) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => header.extend_from_slice(&octet),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        if header.len() > HEADER_MAX {
+            return Err(io::Error::other("the proxy's answer has no end"));
+        }
+    }
+    Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn limits() -> Limits {
+        Limits {
+            connect: Duration::from_secs(5),
+            head_start: Duration::from_millis(20),
+            ..Limits::default()
+        }
+    }
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn refusing() -> SocketAddr {
+        let (closed, address) = listener();
+        drop(closed);
+        address
+    }
+
+    fn server(host: &str, port: u16, proxy: Option<(String, u16)>) -> Server {
+        Server {
+            host: host.to_owned(),
+            port,
+            hello: "me.test".to_owned(),
+            proxy,
+        }
+    }
+
+    #[test]
+    fn ipv6_goes_first_and_the_families_take_turns() {
+        let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let four = [
+            parse("192.0.2.1:1"),
+            parse("192.0.2.2:1"),
+            parse("192.0.2.3:1"),
+        ];
+        let six = parse("[2001:db8::1]:1");
+        assert_eq!(
+            order(vec![four[0], four[1], six, four[2]]),
+            [six, four[0], four[1], four[2]]
+        );
+        assert!(order(vec![four[0]; 99]).len() <= ADDRESSES_MAX + 1);
+    }
+
+    #[test]
+    fn a_refused_address_gives_way_to_the_next() {
+        let (_listener, good) = listener();
+        let tcp = race(&[refusing(), refusing(), good], &limits()).unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), good);
+    }
+
+    #[test]
+    fn nobody_listening_is_a_failure_that_passes() {
+        let port = refusing().port();
+        let failure = connect(&server("127.0.0.1", port, None), &limits()).unwrap_err();
+        assert_eq!(failure.stage(), Some(Stage::Connect));
+        assert_eq!(failure.err(), Some("ECONNREFUSED"));
+        assert_eq!(failure.class(), Class::TryAgain);
+    }
+
+    #[test]
+    fn a_race_ends_with_its_time() {
+        let error = race(
+            &["192.0.2.1:9".parse().unwrap()],
+            &Limits {
+                connect: Duration::from_millis(30),
+                ..limits()
+            },
+        );
+        assert!(error.is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_none_fails_at_dns() {
+        let failure = connect(&server("no such name", 25, None), &limits()).unwrap_err();
+        assert_eq!(failure.stage(), Some(Stage::Dns));
+        assert_eq!(failure.class(), Class::TryAgain);
+    }
+
+    fn through(answer: &'static str) -> Result<Vec<u8>, Failure> {
+        let (listener, address) = listener();
+        let proxy = thread::spawn(move || {
+            let (mut tcp, _) = listener.accept().unwrap();
+            let clock = Clock::stage(Duration::from_secs(5));
+            let request = header(&mut tcp, &clock).unwrap();
+            tcp.write_all(answer.as_bytes()).unwrap();
+            request
+        });
+        let proxied = server(
+            "smtp.x.test",
+            587,
+            Some(("127.0.0.1".to_owned(), address.port())),
+        );
+        let tcp = connect(&proxied, &limits());
+        let request = String::from_utf8(proxy.join().unwrap()).unwrap();
+        assert!(
+            request.starts_with("CONNECT smtp.x.test:587 HTTP/1.1\r\n"),
+            "{request}"
+        );
+        let mut rest = Vec::new();
+        tcp?.read_to_end(&mut rest).unwrap();
+        Ok(rest)
+    }
+
+    #[test]
+    fn a_greeting_right_behind_the_proxys_answer_is_not_lost() {
+        let rest = through("HTTP/1.1 200 OK\r\nVia: x\r\n\r\n220 hi\r\n").unwrap();
+        assert_eq!(rest, b"220 hi\r\n");
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_says_why() {
+        let failure = through("HTTP/1.1 403 Forbidden\r\n\r\n").unwrap_err();
+        assert_eq!(failure.code(), Some("403"));
+        assert!(failure.why().unwrap().contains("403 Forbidden"));
+        assert!(
+            through("SSH-2.0-x\r\n\r\n")
+                .unwrap_err()
+                .why()
+                .unwrap()
+                .contains("not HTTP")
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! Submission: one connection to the server, one message over it, a verdict per recipient.
+//!
+//! ```text
+//! connect ─► wire ─► reply ─► dialogue ─► causes
+//!  (edge)   (edge)   lines    commands    Microsoft's texts
+//!     └──── session (edge) ──── body, broken
+//! ```
+//!
+//! lettre supplies words of SMTP and is named nowhere else; the connection is our own.
+
+mod body;
+mod broken;
+mod causes;
+mod connect;
+mod dialogue;
+mod reply;
+mod session;
+mod wire;
+
+pub use causes::explain;
+pub use session::Session;
+
+use crate::outcome::Failure;
+use crate::sys::secret::Secret;
+use std::time::Duration;
+
+/// A path as it stands between `<` and `>`; its maker saw to it that it cannot break a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    pub text: String,
+    /// It holds more than ASCII and needs SMTPUTF8 (RFC 6531).
+    pub utf8: bool,
+}
+
+/// Who sends to whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// None is the null sender `<>`.
+    pub sender: Option<&'a Path>,
+    pub recipients: &'a [Path],
+}
+
+/// The message as it is to travel: lines that end in CRLF, dots not yet doubled.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// Without the empty line that ends it.
+    pub header: &'a [u8],
+    pub body: &'a [u8],
+    /// There are octets above 127.
+    pub eight_bit: bool,
+    /// The header holds UTF-8 where RFC 5322 wants ASCII (RFC 6532).
+    pub utf8_header: bool,
+}
+
+/// Where mail is submitted and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    /// Our own name, for EHLO.
+    pub hello: String,
+    /// HTTP proxy that is asked to CONNECT.
+    pub proxy: Option<(String, u16)>,
+}
+
+/// Who signs in.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    pub user: &'a str,
+    pub token: &'a Secret,
+}
+
+/// How long each stage may take as a whole, and the length of an AUTH line.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub dns: Duration,
+    /// Over all addresses, and once more for the answer of a proxy.
+    pub connect: Duration,
+    /// What an address gets before the next one is tried beside it.
+    pub head_start: Duration,
+    pub greeting: Duration,
+    pub ehlo: Duration,
+    pub starttls: Duration,
+    pub tls: Duration,
+    pub auth: Duration,
+    /// MAIL and the RCPT of one flight; each command alone where there is no PIPELINING.
+    pub mail: Duration,
+    pub data: Duration,
+    /// Without any progress.
+    pub body: Duration,
+    /// RFC 5321 section 4.5.3.2.6.
+    pub end: Duration,
+    /// Octets of an AUTH line with initial response; a longer one is sent in two steps.
+    pub auth_line: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            dns: Duration::from_secs(10),
+            connect: Duration::from_secs(15),
+            head_start: Duration::from_millis(300),
+            greeting: Duration::from_secs(60),
+            ehlo: Duration::from_secs(30),
+            starttls: Duration::from_secs(30),
+            tls: Duration::from_secs(30),
+            auth: Duration::from_secs(30),
+            mail: Duration::from_secs(60),
+            data: Duration::from_secs(60),
+            body: Duration::from_secs(30),
+            end: Duration::from_secs(600),
+            auth_line: 8192,
+        }
+    }
+}
+
+/// Who said a line of the dialogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Sent,
+    Received,
+}
+
+/// Takes every line of the dialogue: printable, secrets replaced by their size.
+pub type Watch<'a> = dyn FnMut(Direction, &str) + 'a;
+
+/// Why nobody was signed in.
+#[derive(Debug)]
+pub struct Rejection {
+    pub failure: Failure,
+    /// The server may have refused the token itself: one forced refresh and a new connection help,
+    /// or nothing does.
+    pub token_refused: bool,
+}
+
+/// The server has taken the message over for every recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The server's last reply, code first; octets from outside.
+    pub reply: String,
+    /// The id the server gave the message, angle brackets included.
+    pub message_id: Option<String>,
+    /// The name by which the server introduced itself inside TLS.
+    pub peer: String,
+}
+
+/// What the server said to one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Accepted,
+    /// Not now, with the reply.
+    Deferred(String),
+    /// Never, with the reply.
+    Rejected(String),
+}
+
+/// The message was sent to nobody, or nobody can say (`Fate::Unsure`).
+#[derive(Debug)]
+pub struct Refusal {
+    pub failure: Failure,
+    /// One for each recipient, in their order, if the server was asked about all of them; else empty.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal {
+            failure,
+            verdicts: Vec::new(),
+        }
+    }
+}
+
+impl From<Failure> for Rejection {
+    fn from(failure: Failure) -> Rejection {
+        Rejection {
+            failure,
+            token_refused: false,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The stream, plain and then TLS, with a clock on every wait.
+#![expect(clippy::disallowed_methods, reason = "edge: measures each stage")]
+
+use super::broken::Broken;
+use super::reply::{Framer, Reply};
+use rustls::ClientConnection;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The time a stage has left.
+pub(crate) struct Clock {
+    end: Instant,
+    /// Starts anew with every octet that leaves.
+    pause: Option<Duration>,
+}
+
+impl Clock {
+    /// For a stage as a whole.
+    pub(crate) fn stage(limit: Duration) -> Clock {
+        Clock {
+            end: Instant::now() + limit,
+            pause: None,
+        }
+    }
+
+    /// For as long as something moves at least every `limit`.
+    pub(crate) fn pause(limit: Duration) -> Clock {
+        Clock {
+            pause: Some(limit),
+            ..Clock::stage(limit)
+        }
+    }
+
+    /// What is left, unless it is nothing.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let left = self.end.checked_duration_since(Instant::now())?;
+        (left >= Duration::from_millis(1)).then_some(left)
+    }
+
+    fn progress(&mut self) {
+        if let Some(limit) = self.pause {
+            *self = Clock::pause(limit);
+        }
+    }
+}
+
+/// One connection; replies come out of it whole.
+pub(crate) struct Wire {
+    tcp: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    framer: Framer,
+}
+
+/// What one look at the socket brought.
+enum Pull {
+    Octets,
+    /// Part of a TLS record, or a record that holds no text.
+    Nothing,
+    Blocked,
+}
+
+impl Wire {
+    /// Takes a connection over; small writes leave at once.
+    pub(crate) fn new(tcp: TcpStream) -> io::Result<Wire> {
+        tcp.set_nodelay(true)?;
+        Ok(Wire {
+            tcp,
+            tls: None,
+            framer: Framer::default(),
+        })
+    }
+
+    /// Hands all of `octets` to the kernel, in one write if it takes them.
+    ///
+    /// Inside TLS an error means that the last record did not leave whole, so the server cannot
+    /// read any of it.
+    pub(crate) fn send(&mut self, octets: &[u8], clock: &mut Clock) -> Result<(), Broken> {
+        if let Some(tls) = &mut self.tls {
+            tls.writer().write_all(octets).map_err(Broken::Io)?;
+            return self.flush(clock);
+        }
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let left = clock.left().ok_or(Broken::Deadline)?;
+            self.tcp.set_write_timeout(Some(left)).map_err(Broken::Io)?;
+            match self.tcp.write(rest) {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(count) => {
+                    rest = rest.get(count..).unwrap_or_default();
+                    clock.progress();
+                }
+                Err(error) if passes(&error) => {}
+                Err(error) => return Err(Broken::Io(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, clock: &mut Clock) -> Result<(), Broken> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(());
+        };
+        while tls.wants_write() {
+            let left = clock.left().ok_or(Broken::Deadline)?;
+            self.tcp.set_write_timeout(Some(left)).map_err(Broken::Io)?;
+            match tls.write_tls(&mut self.tcp) {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(_) => clock.progress(),
+                Err(error) if passes(&error) => {}
+                Err(error) => return Err(Broken::Io(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next reply.
+    pub(crate) fn receive(&mut self, clock: &mut Clock) -> Result<Reply, Broken> {
+        loop {
+            if let Some(reply) = self.framer.take().map_err(Broken::Garbage)? {
+                return Ok(reply);
+            }
+            self.wait(clock)?;
+        }
+    }
+
+    fn wait(&mut self, clock: &mut Clock) -> Result<(), Broken> {
+        loop {
+            // A key update is answered here, else nowhere.
+            self.flush(clock)?;
+            let left = clock.left().ok_or(Broken::Deadline)?;
+            self.tcp.set_read_timeout(Some(left)).map_err(Broken::Io)?;
+            if let Pull::Octets = self.pull()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes sure that no octet of the server waits: a reply that came before its command is
+    /// nobody's, and would be taken for the answer to what is written next.
+    pub(crate) fn quiet(&mut self) -> Result<(), Broken> {
+        const LOOKS: usize = 16;
+        if !self.framer.is_empty() {
+            return Err(Broken::Surplus);
+        }
+        self.tcp.set_nonblocking(true).map_err(Broken::Io)?;
+        let mut seen = Ok(());
+        for _ in 0..LOOKS {
+            match self.pull() {
+                Ok(Pull::Nothing) => {}
+                Ok(Pull::Blocked) => break,
+                Ok(Pull::Octets) => {
+                    seen = Err(Broken::Surplus);
+                    break;
+                }
+                Err(error) => {
+                    seen = Err(error);
+                    break;
+                }
+            }
+        }
+        self.tcp.set_nonblocking(false).map_err(Broken::Io)?;
+        seen
+    }
+
+    /// A reply that has already come, if any; used where the connection is lost anyway.
+    pub(crate) fn last_words(&mut self) -> Option<Reply> {
+        let _ = self.quiet();
+        self.framer.take().ok().flatten()
+    }
+
+    /// Goes over to TLS; `first` leaves together with our last part of the handshake.
+    pub(crate) fn secure(
+        &mut self,
+        mut connection: ClientConnection,
+        first: &[u8],
+        clock: &mut Clock,
+    ) -> Result<(), Broken> {
+        connection.set_buffer_limit(None);
+        connection.writer().write_all(first).map_err(Broken::Io)?;
+        self.tls = Some(Box::new(connection));
+        loop {
+            self.flush(clock)?;
+            if !self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+                return Ok(());
+            }
+            let left = clock.left().ok_or(Broken::Deadline)?;
+            self.tcp.set_read_timeout(Some(left)).map_err(Broken::Io)?;
+            self.pull()?;
+        }
+    }
+
+    /// Reads once, as the socket is set: waiting or not.
+    fn pull(&mut self) -> Result<Pull, Broken> {
+        let mut buffer = [0; 8 * 1024];
+        let read = match &mut self.tls {
+            None => self.tcp.read(&mut buffer),
+            Some(tls) => {
+                let text = tls.reader().read(&mut buffer);
+                if !matches!(&text, Err(error) if error.kind() == ErrorKind::WouldBlock) {
+                    text
+                } else {
+                    return pull_record(tls, &mut self.tcp);
+                }
+            }
+        };
+        match read {
+            Ok(0) => Err(Broken::Closed),
+            Ok(count) => {
+                self.framer.push(buffer.get(..count).unwrap_or_default());
+                Ok(Pull::Octets)
+            }
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Broken::Closed),
+            Err(error) if passes(&error) => Ok(Pull::Blocked),
+            Err(error) => Err(Broken::Io(error)),
+        }
+    }
+
+    /// Ends the connection without another octet.
+    pub(crate) fn cut(&mut self) {
+        let _ = self.tcp.shutdown(Shutdown::Both);
+    }
+
+    /// Ends the TLS session in order, as far as that goes without waiting.
+    pub(crate) fn close(mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+        let _ = self.flush(&mut Clock::stage(Duration::from_millis(100)));
+    }
+}
+
+/// Takes octets of TLS records in.
+fn pull_record(tls: &mut ClientConnection, tcp: &mut TcpStream) -> Result<Pull, Broken> {
+    match tls.read_tls(tcp) {
+        // Text that came before the end is still to be read; after it the reader says so.
+        Ok(0) if tls.is_handshaking() => return Err(Broken::Closed),
+        Ok(_) => {}
+        Err(error) if passes(&error) => return Ok(Pull::Blocked),
+        Err(error) => return Err(Broken::Io(error)),
+    }
+    if let Err(error) = tls.process_new_packets() {
+        // The server learns why from the alert that this writes.
+        let _ = tls.write_tls(tcp);
+        return Err(Broken::Tls(error));
+    }
+    Ok(Pull::Nothing)
+}
+
+/// Errors that only say "not yet".
+fn passes(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}
