@@ -1,6 +1,7 @@
 //! A sendmail whose mail leaves through Microsoft 365.
 
 pub mod cli;
+pub mod config;
 pub mod mail;
 pub mod oauth;
 pub mod outcome;

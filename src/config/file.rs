@@ -1,0 +1,282 @@
+//! The configuration file: read, judged by owner and mode, and every fault named by file and line.
+
+use crate::config::paths::{self, Location};
+use crate::config::reader::{line_of, read_settings};
+use crate::config::settings::Draft;
+use crate::config::{Config, RecipientSettings, SenderSettings, Warning};
+use crate::mail::aliases::Aliases;
+use crate::oauth;
+use crate::outcome::{Class, Failure, Stage};
+use crate::smtp;
+use crate::sys::caller::{Caller, host_name};
+use crate::sys::file::{read_regular, replaceable_by_others};
+use crate::sys::log::Log;
+use crate::sys::roots::Roots;
+use crate::sys::secret::Secret;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Largest configuration, alias or secret file.
+const FILE_SIZE_MAX: u64 = 1024 * 1024;
+
+/// What the scope of a delegated sign-in for SMTP has to be, to the letter.
+const SCOPE: &str = "https://outlook.office.com/SMTP.Send offline_access";
+
+/// Reads the configuration that counts for this caller.
+pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
+    let source = Source {
+        path: &location.path,
+        owner: caller.uid,
+    };
+    let text = source.read("the configuration")?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        source.fault(line_of(before), "not UTF-8")
+    })?;
+    let draft = read_settings(&text).map_err(|fault| source.fault(fault.line, fault.why))?;
+    source.finish(draft, location, caller)
+}
+
+/// Reads the alias file: what it says, and what is wrong with single lines of it.
+///
+/// One that does not exist holds no aliases.
+pub fn read_aliases(path: &Path) -> Result<(Aliases, Vec<Failure>), Failure> {
+    match read_regular(path, FILE_SIZE_MAX) {
+        Ok((text, _)) => Ok(Aliases::parse(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Aliases::parse(b"")),
+        Err(error) => {
+            let what = format!("cannot read the aliases in {}", path.display());
+            Err(Failure::new(Class::Config, what)
+                .because(&error)
+                .fix("mend the file, or name another in [recipients] aliases")
+                .with_os_error(&error)
+                .at(Stage::Config))
+        }
+    }
+}
+
+/// The host's name for mail, where the distribution keeps one.
+pub fn read_mail_name() -> Option<String> {
+    let (text, _) = read_regular(Path::new("/etc/mailname"), FILE_SIZE_MAX).ok()?;
+    let name = String::from_utf8(text).ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+struct Source<'a> {
+    path: &'a Path,
+    /// Who besides root may own the file.
+    owner: u32,
+}
+
+impl Source<'_> {
+    fn failure(&self, what: &str) -> Failure {
+        let what = format!("{what} {}", self.path.display());
+        Failure::new(Class::Config, what).at(Stage::Config)
+    }
+
+    fn fault(&self, line: usize, why: impl std::fmt::Display) -> Failure {
+        Failure::new(Class::Config, format!("{}:{line}", self.path.display()))
+            .because(why)
+            .fix("correct the line; sendmail365.conf(5) lists the settings")
+            .at(Stage::Config)
+            .with_reason(format!("line {line}"))
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        let replaceable = replaceable_by_others(self.path, self.owner);
+        let (text, _) = match &replaceable {
+            Err(error) => return Err(self.unreadable(name, error)),
+            Ok(_) => read_regular(self.path, FILE_SIZE_MAX)
+                .map_err(|error| self.unreadable(name, &error))?,
+        };
+        match replaceable {
+            Ok(Some(step)) => Err(self
+                .failure(&format!("will not use {name}"))
+                .because(format!(
+                    "{} can be changed by others than root",
+                    step.display()
+                ))
+                .fix(format!(
+                    "as root: chown root {0} && chmod go-w {0}",
+                    step.display()
+                ))
+                .with_reason("writable")),
+            _ => Ok(text),
+        }
+    }
+
+    fn unreadable(&self, name: &str, error: &io::Error) -> Failure {
+        let failure = self.failure(&format!("cannot read {name}")).because(error);
+        match error.kind() {
+            io::ErrorKind::NotFound => failure
+                .fix("write it with [account] mailbox, tenant and client_id; see sendmail365(8)")
+                .with_os_error(error),
+            io::ErrorKind::InvalidInput => failure
+                .fix("put a regular file in its place")
+                .with_reason("type"),
+            io::ErrorKind::FileTooLarge => failure
+                .fix("keep settings only in the file")
+                .with_reason("size"),
+            io::ErrorKind::PermissionDenied => failure
+                .fix("expected owner root, group sendmail365, mode 0640")
+                .with_os_error(error),
+            _ => failure.fix("check the disk").with_os_error(error),
+        }
+    }
+
+    fn finish(
+        &self,
+        draft: Draft,
+        location: &Location,
+        caller: &Caller,
+    ) -> Result<Config, Failure> {
+        let (tokens, state) = paths::defaults(location, caller);
+        let (tokens, state) = (
+            draft.tokens.clone().unwrap_or(tokens),
+            draft.state.clone().unwrap_or(state),
+        );
+        let mailbox = draft
+            .mailbox
+            .clone()
+            .ok_or_else(|| self.missing("account", "mailbox"))?;
+        let tenant = draft
+            .tenant
+            .clone()
+            .ok_or_else(|| self.missing("account", "tenant"))?;
+        let client_id = draft
+            .client_id
+            .clone()
+            .ok_or_else(|| self.missing("account", "client_id"))?;
+        let mut warnings = Vec::new();
+        let client_secret = self.client_secret(&draft, &mut warnings)?;
+        let user = draft.user.clone().unwrap_or_else(|| mailbox.to_string());
+        let roots =
+            Roots::load(draft.ca_file.as_deref()).map_err(|failure| failure.at(Stage::Config))?;
+        Ok(Config {
+            endpoint: endpoint(&draft, &tenant),
+            account: oauth::Account {
+                mailbox: mailbox.to_string(),
+                user,
+                tenant,
+                client_id,
+                client_secret,
+            },
+            token_dirs: vec![tokens, state],
+            mailbox,
+            server: smtp::Server {
+                host: draft.host,
+                port: draft.port,
+                hello: draft.hello.unwrap_or_else(greeting_name),
+                proxy: draft.proxy,
+            },
+            sender: SenderSettings {
+                allow_from: draft.allow_from,
+                rewrite: draft.rewrite,
+                received: draft.received,
+            },
+            recipients: RecipientSettings {
+                aliases: draft.aliases,
+                domain: draft.domain,
+                admin: draft.admin,
+            },
+            message_size_max: draft.message_size_max,
+            roots,
+            log: Log::new(draft.syslog.then(|| Log::SYSLOG.into()), draft.log_file),
+            warnings,
+        })
+    }
+
+    fn missing(&self, section: &str, key: &str) -> Failure {
+        self.failure("a setting is missing in")
+            .because(format!("[{section}] {key} has no default"))
+            .fix(format!("add {key} = \"...\" below [{section}]"))
+            .with_reason(format!("{section}.{key}"))
+    }
+
+    fn client_secret(
+        &self,
+        draft: &Draft,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Option<Secret>, Failure> {
+        let Some(path) = &draft.client_secret_file else {
+            return Ok(None);
+        };
+        let file = Source {
+            path,
+            owner: self.owner,
+        };
+        let text = file.read("the client secret")?;
+        let secret = text.trim_ascii();
+        if secret.is_empty() || !secret.iter().all(u8::is_ascii_graphic) {
+            return Err(file
+                .failure("no client secret in")
+                .because("the file has to hold one line of printable characters")
+                .fix("put the secret's value, not its id, into the file"));
+        }
+        let exposed =
+            read_regular(path, FILE_SIZE_MAX).is_ok_and(|(_, facts)| facts.mode() & 0o004 != 0);
+        if exposed {
+            let text = format!("{} can be read by everybody; chmod o-r", path.display());
+            warnings.push(Warning {
+                reason: "exposed",
+                text,
+            });
+        }
+        Ok(Some(Secret::new(
+            String::from_utf8_lossy(secret).into_owned(),
+        )))
+    }
+}
+
+/// Token endpoint and audience: v1 as soon as a resource is named, since v2 refuses it.
+fn endpoint(draft: &Draft, tenant: &str) -> oauth::Endpoint {
+    let (version, audience) = match &draft.resource {
+        Some(resource) => ("oauth2", oauth::Audience::Resource(resource.clone())),
+        None => {
+            let scope = draft.scope.clone().unwrap_or_else(|| SCOPE.to_owned());
+            ("oauth2/v2.0", oauth::Audience::Scope(scope))
+        }
+    };
+    let usual = || format!("{}/{tenant}/{version}/token", draft.authority);
+    oauth::Endpoint {
+        token_url: draft.token_url.clone().unwrap_or_else(usual),
+        audience,
+        proxy: draft
+            .proxy
+            .as_ref()
+            .map(|(host, port)| format!("http://{host}:{port}")),
+    }
+}
+
+/// The host's name where it can stand in EHLO, else a literal that always can.
+fn greeting_name() -> String {
+    let name = host_name();
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-.".contains(&octet);
+    match !name.starts_with(['-', '.']) && !name.ends_with('.') && name.bytes().all(fits) {
+        true => name,
+        false => "[127.0.0.1]".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_selects_the_v1_endpoint() {
+        let draft = read_settings("[endpoint]\nresource = \"https://partner.outlook.cn\"\n")
+            .ok()
+            .expect("valid");
+        let v1 = endpoint(&draft, "contoso.test");
+        assert_eq!(
+            v1.token_url,
+            "https://login.microsoftonline.com/contoso.test/oauth2/token"
+        );
+        let v2 = endpoint(&read_settings("").ok().expect("valid"), "contoso.test");
+        assert_eq!(
+            v2.token_url,
+            "https://login.microsoftonline.com/contoso.test/oauth2/v2.0/token"
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! One table of settings, read from one file, handed down in the parts' own structs.
+
+pub mod file;
+pub mod paths;
+mod reader;
+pub mod settings;
+mod values;
+
+use crate::mail::address::Address;
+use crate::mail::envelope::Pattern;
+use crate::oauth;
+use crate::smtp;
+use crate::sys::log::Log;
+use crate::sys::roots::Roots;
+use std::path::PathBuf;
+
+/// Everything the administrator decided; a value that exists is valid.
+pub struct Config {
+    /// Whose mail this is: the account that signs in, and where it gets its tokens.
+    pub account: oauth::Account,
+    pub endpoint: oauth::Endpoint,
+    /// Where the token slots are: the usual place, then the one for a read-only /etc.
+    pub token_dirs: Vec<PathBuf>,
+    /// The mailbox, as From and as envelope sender.
+    pub mailbox: Address,
+    pub server: smtp::Server,
+    pub sender: SenderSettings,
+    pub recipients: RecipientSettings,
+    /// Largest message taken, in octets.
+    pub message_size_max: u64,
+    pub roots: Roots,
+    pub log: Log,
+    /// What is not wrong enough to stop mail.
+    pub warnings: Vec<Warning>,
+}
+
+impl Config {
+    /// All that getting a token takes.
+    pub fn sign_in<'a>(&'a self, store: &'a oauth::Store) -> oauth::SignIn<'a> {
+        oauth::SignIn {
+            account: &self.account,
+            endpoint: &self.endpoint,
+            store,
+            roots: &self.roots,
+            timeout: oauth::TIMEOUT,
+        }
+    }
+}
+
+/// What may stand in From and in the envelope, and what is added to the header.
+pub struct SenderSettings {
+    pub allow_from: Vec<Pattern>,
+    pub rewrite: bool,
+    pub received: bool,
+}
+
+/// What becomes of local names.
+pub struct RecipientSettings {
+    pub aliases: PathBuf,
+    pub domain: Option<String>,
+    pub admin: Option<Address>,
+}
+
+/// Something about the configuration that the log should tell once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Short cause for the log, such as `exposed`.
+    pub reason: &'static str,
+    pub text: String,
+}

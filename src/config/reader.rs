@@ -1,0 +1,231 @@
+//! The text of a configuration file into settings; every fault with its line and the nearest name.
+
+use crate::config::settings::{Draft, SETTINGS, Setting, Takes};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// What is wrong with a line; never quotes a value.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) line: usize,
+    pub(crate) why: String,
+}
+
+/// Every setting of a file's text, each through its own row of the table.
+pub(crate) fn read_settings(text: &str) -> Result<Draft, Fault> {
+    let mut draft = defaults();
+    let fault = |start: usize, why: String| Fault {
+        line: line_of(&text.as_bytes()[..start.min(text.len())]),
+        why,
+    };
+    let table = DeTable::parse(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        fault(start, error.message().to_owned())
+    })?;
+    for (section, content) in table.get_ref() {
+        let name = section.get_ref().as_ref();
+        if !sections().any(|known| known == name) {
+            return Err(fault(
+                section.span().start,
+                unknown("section", name, sections()),
+            ));
+        }
+        let DeValue::Table(content) = content.get_ref() else {
+            let why = format!("{name} is a section; write [{name}] on a line of its own");
+            return Err(fault(section.span().start, why));
+        };
+        for (key, value) in content {
+            set(&mut draft, name, key.get_ref(), value)
+                .map_err(|why| fault(key.span().start, why))?;
+        }
+    }
+    Ok(draft)
+}
+
+fn defaults() -> Draft {
+    let mut draft = Draft::default();
+    for setting in SETTINGS.iter().filter(|setting| setting.section != "paths") {
+        // A test takes every row's default through its own setter.
+        let _ = match setting.takes {
+            Takes::Text(_) if setting.default.is_empty() => Ok(()),
+            Takes::Text(set) => set(&mut draft, setting.default),
+            Takes::Number(set) => set(&mut draft, setting.default.parse().unwrap_or(0)),
+            Takes::List(set) => set(&mut draft, &[]),
+            Takes::Switch(set) => {
+                set(&mut draft, setting.default == "true");
+                Ok(())
+            }
+        };
+    }
+    draft
+}
+
+fn set(
+    draft: &mut Draft,
+    section: &str,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<(), String> {
+    let Some(setting) = SETTINGS
+        .iter()
+        .find(|row| row.section == section && row.key == key)
+    else {
+        let keys = SETTINGS
+            .iter()
+            .filter(|row| row.section == section)
+            .map(|row| row.key);
+        return Err(unknown("setting", key, keys));
+    };
+    let wrong = |why: &str| format!("{section}.{key}: {why}");
+    let wrong_type = || wrong(&format!("has to be {}", setting.takes.name()));
+    match (&setting.takes, value.get_ref()) {
+        (Takes::Text(set), DeValue::String(text)) => set_text(draft, setting, *set, text),
+        (Takes::Switch(set), DeValue::Boolean(on)) => {
+            set(draft, *on);
+            Ok(())
+        }
+        (Takes::Number(set), DeValue::Integer(number)) => {
+            let number = u64::from_str_radix(number.as_str(), number.radix());
+            number
+                .map_err(|_| wrong_type())
+                .and_then(|number| set(draft, number).map_err(|why| wrong(&why)))
+        }
+        (Takes::List(set), DeValue::Array(items)) => {
+            let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
+            let texts: Option<Vec<String>> = items.iter().map(text).collect();
+            set(draft, &texts.ok_or_else(wrong_type)?).map_err(|why| wrong(&why))
+        }
+        _ => Err(wrong_type()),
+    }
+}
+
+/// An empty text is "not set": the default where there is one.
+fn set_text(
+    draft: &mut Draft,
+    setting: &Setting,
+    set: fn(&mut Draft, &str) -> Result<(), String>,
+    text: &str,
+) -> Result<(), String> {
+    let wrong = |why| format!("{}.{}: {why}", setting.section, setting.key);
+    match text.is_empty() {
+        true if setting.section == "paths" || setting.default.is_empty() => Ok(()),
+        true => set(draft, setting.default).map_err(wrong),
+        false => set(draft, text).map_err(wrong),
+    }
+}
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.section)
+}
+
+fn unknown(kind: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    let nearest = known
+        .min_by_key(|known| distance(known, name))
+        .unwrap_or_default();
+    format!("unknown {kind} \"{name}\"; the nearest is \"{nearest}\"")
+}
+
+/// Edits between two names (Levenshtein); long input is cut, names are short.
+fn distance(known: &str, name: &str) -> usize {
+    let name: Vec<char> = name.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=name.len()).collect();
+    for (above, letter) in known.chars().enumerate() {
+        let mut diagonal = above;
+        let mut left = above + 1;
+        for (place, other) in name.iter().enumerate() {
+            let edit = diagonal + usize::from(letter != *other);
+            diagonal = row[place + 1];
+            row[place] = left;
+            left = edit.min(diagonal + 1).min(left + 1);
+        }
+        row[name.len()] = left;
+    }
+    row[name.len()]
+}
+
+/// Number of the line that follows `before`.
+pub(crate) fn line_of(before: &[u8]) -> usize {
+    before.iter().filter(|&&octet| octet == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(text: &str) -> String {
+        let fault = read_settings(text).err().expect("a fault");
+        format!("{}: {}", fault.line, fault.why)
+    }
+
+    #[test]
+    fn a_typo_names_file_line_and_the_nearest_key() {
+        assert_eq!(
+            why("[account]\nmailbox = \"a@x.test\"\ntennant = \"x\"\n"),
+            "3: unknown setting \"tennant\"; the nearest is \"tenant\""
+        );
+        assert!(why("[acount]\n").ends_with("the nearest is \"account\""));
+    }
+
+    #[test]
+    fn a_wrong_type_or_value_names_the_key_and_not_the_value() {
+        assert!(why("[smtp]\nport = \"587\"\n").starts_with("2: smtp.port: has to be a number"));
+        assert!(why("[smtp]\nport = 70000\n").contains("smtp.port: not a port"));
+        let text = why("[account]\n\nmailbox = \"CANARY\"\n");
+        assert!(
+            text.starts_with("3: account.mailbox") && !text.contains("CANARY"),
+            "{text}"
+        );
+        let text = why("[endpoint]\nproxy = \"http://CANARY:CANARY@p:1\"\n");
+        assert!(!text.contains("CANARY"), "{text}");
+    }
+
+    #[test]
+    fn a_syntax_error_names_the_line_and_quotes_nothing() {
+        let text = why("[account]\nclient_id = CANARY\n");
+        assert!(
+            text.starts_with("2: ") && !text.contains("CANARY"),
+            "{text}"
+        );
+        let text = why("[account]\nclient_id = \"CANARY\n");
+        assert!(
+            text.starts_with("2: ") && !text.contains("CANARY"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_section_that_is_a_value_says_how_to_write_it() {
+        assert!(why("account = \"x\"\n").contains("write [account]"));
+    }
+
+    #[test]
+    fn an_empty_text_is_the_default() {
+        let draft = read_settings("[smtp]\nhost = \"\"\n[limits]\nmessage_size = \"\"\n")
+            .ok()
+            .expect("valid");
+        assert_eq!(draft.host, "smtp.office365.com");
+        assert_eq!(draft.message_size_max, 150_000_000);
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("tenant", "tennant"), 1);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn settings_never_panic_on_odd_text() {
+        for text in [
+            "\u{0}",
+            "[",
+            "a.b.c=1",
+            "[account]\nmailbox.x = 1",
+            "=",
+            "[[account]]\n",
+            "\u{feff}[smtp]",
+        ] {
+            let _ = read_settings(text);
+        }
+    }
+}

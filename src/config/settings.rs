@@ -1,0 +1,430 @@
+//! Every setting once: name, type, default, what it means.
+
+use crate::config::values::{
+    address, domain, hello, host, https, optional, path, printable, proxy, segment, size,
+};
+use crate::mail::address::Address;
+use crate::mail::envelope::Pattern;
+use std::path::PathBuf;
+
+/// One row of the table.
+pub struct Setting {
+    pub section: &'static str,
+    pub key: &'static str,
+    pub takes: Takes,
+    /// As it would stand in the file; empty text means "not set".
+    pub default: &'static str,
+    pub doc: &'static str,
+}
+
+/// The type of a setting, and where its value goes.
+pub enum Takes {
+    Text(fn(&mut Draft, &str) -> Result<(), Complaint>),
+    Switch(fn(&mut Draft, bool)),
+    Number(fn(&mut Draft, u64) -> Result<(), Complaint>),
+    List(fn(&mut Draft, &[String]) -> Result<(), Complaint>),
+}
+
+impl Takes {
+    /// What a message calls the type.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Takes::Text(_) => "a text in quotes",
+            Takes::Switch(_) => "true or false",
+            Takes::Number(_) => "a number",
+            Takes::List(_) => "a list of texts in brackets",
+        }
+    }
+}
+
+/// Why a value is not one, to follow `KEY: `; never the value itself.
+pub type Complaint = String;
+
+/// Values as they are read, before what is required has been checked.
+#[derive(Default)]
+pub struct Draft {
+    pub mailbox: Option<Address>,
+    pub user: Option<String>,
+    pub tenant: Option<String>,
+    pub client_id: Option<String>,
+    pub client_secret_file: Option<PathBuf>,
+    pub authority: String,
+    pub token_url: Option<String>,
+    pub scope: Option<String>,
+    pub resource: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub proxy: Option<(String, u16)>,
+    pub host: String,
+    pub port: u16,
+    pub hello: Option<String>,
+    pub allow_from: Vec<Pattern>,
+    pub rewrite: bool,
+    pub received: bool,
+    pub aliases: PathBuf,
+    pub domain: Option<String>,
+    pub admin: Option<Address>,
+    pub message_size_max: u64,
+    pub tokens: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    pub syslog: bool,
+    pub log_file: Option<PathBuf>,
+}
+
+/// The table, in the order of the shipped file.
+pub const SETTINGS: &[Setting] = &[
+    text(
+        "account",
+        "mailbox",
+        "",
+        "The mailbox that sends: From, envelope sender and, unless `user` is set, the account that signs in.",
+        |d, v| {
+            d.mailbox = Some(address(v)?);
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "user",
+        "",
+        "The account that signs in when it is not the mailbox, such as a delegate of a shared mailbox.",
+        |d, v| {
+            d.user = optional(v)
+                .map(|v| address(v).map(|user| user.to_string()))
+                .transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "tenant",
+        "",
+        "Tenant id, a domain of the tenant, `organizations` or `consumers`.",
+        |d, v| {
+            d.tenant = Some(segment(v)?);
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "client_id",
+        "",
+        "Application (client) id of the app registration.",
+        |d, v| {
+            d.client_id = Some(segment(v)?);
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "grant",
+        "delegated",
+        "How tokens are got; `delegated` is a person's sign-in kept by a refresh token.",
+        |_, v| match v {
+            "delegated" => Ok(()),
+            _ => Err("this version knows the grant \"delegated\" only".to_owned()),
+        },
+    ),
+    text(
+        "account",
+        "client_secret_file",
+        "",
+        "File with the client secret, for a confidential app only.",
+        |d, v| {
+            d.client_secret_file = path(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "authority",
+        "https://login.microsoftonline.com",
+        "Where the tenant signs in.",
+        |d, v| {
+            d.authority = https(v)?.trim_end_matches('/').to_owned();
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "token_url",
+        "",
+        "Token endpoint, if it is not the usual one below `authority`.",
+        |d, v| {
+            d.token_url = optional(v).map(https).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "scope",
+        "",
+        "Scope of the token request, if it is not the usual one for SMTP.",
+        |d, v| {
+            d.scope = optional(v).map(printable).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "resource",
+        "",
+        "Resource of the token request; selects the v1 endpoint.",
+        |d, v| {
+            d.resource = optional(v).map(printable).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "ca_file",
+        "",
+        "PEM bundle of certificate authorities to trust besides the system's.",
+        |d, v| {
+            d.ca_file = path(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "proxy",
+        "",
+        "HTTP proxy for both legs, as http://host:port; the environment is never asked.",
+        |d, v| {
+            d.proxy = optional(v).map(proxy).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "smtp",
+        "host",
+        "smtp.office365.com",
+        "The submission server.",
+        |d, v| {
+            d.host = host(v)?;
+            Ok(())
+        },
+    ),
+    number(
+        "smtp",
+        "port",
+        "587",
+        "Its port, with STARTTLS.",
+        |d, v| match u16::try_from(v) {
+            Ok(port) if port != 0 => {
+                d.port = port;
+                Ok(())
+            }
+            _ => Err("not a port between 1 and 65535".to_owned()),
+        },
+    ),
+    text(
+        "smtp",
+        "hello",
+        "",
+        "The name to greet with, if not the host's own.",
+        |d, v| {
+            d.hello = optional(v).map(hello).transpose()?;
+            Ok(())
+        },
+    ),
+    list(
+        "sender",
+        "allow_from",
+        "[]",
+        "Addresses or \"*@domain\" that may send beside the mailbox.",
+        |d, v| {
+            d.allow_from = v
+                .iter()
+                .map(|v| Pattern::parse(v).map_err(|_| "not an address or *@domain".to_owned()))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    ),
+    switch(
+        "sender",
+        "rewrite",
+        "true",
+        "Replace other senders by the mailbox; the name stays, the old address goes to Reply-To.",
+        |d, v| {
+            d.rewrite = v;
+        },
+    ),
+    switch(
+        "sender",
+        "received",
+        "true",
+        "Add a Received field that names the host and the user.",
+        |d, v| {
+            d.received = v;
+        },
+    ),
+    text(
+        "recipients",
+        "aliases",
+        "/etc/aliases",
+        "File of local names and who reads their mail.",
+        |d, v| {
+            d.aliases = path(v)?.unwrap_or_default();
+            Ok(())
+        },
+    ),
+    text(
+        "recipients",
+        "domain",
+        "",
+        "Domain for names that are neither aliases nor complete addresses.",
+        |d, v| {
+            d.domain = optional(v).map(domain).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "recipients",
+        "admin",
+        "",
+        "Who takes mail for local names that nothing else resolves.",
+        |d, v| {
+            d.admin = optional(v).map(address).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "limits",
+        "message_size",
+        "150MB",
+        "Largest message taken, in KB, MB or octets.",
+        |d, v| {
+            d.message_size_max = size(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "paths",
+        "tokens",
+        "/etc/sendmail365",
+        "Directory of the token slots.",
+        |d, v| {
+            d.tokens = path(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "paths",
+        "state",
+        "/var/lib/sendmail365",
+        "Directory of shared state; takes the token slots while `tokens` is read-only.",
+        |d, v| {
+            d.state = path(v)?;
+            Ok(())
+        },
+    ),
+    switch(
+        "log",
+        "syslog",
+        "true",
+        "One line for each message to syslog, facility mail.",
+        |d, v| d.syslog = v,
+    ),
+    text("log", "file", "", "The same lines to a file.", |d, v| {
+        d.log_file = path(v)?;
+        Ok(())
+    }),
+];
+
+type TextSetter = fn(&mut Draft, &str) -> Result<(), Complaint>;
+
+const fn text(
+    section: &'static str,
+    key: &'static str,
+    default: &'static str,
+    doc: &'static str,
+    set: TextSetter,
+) -> Setting {
+    Setting {
+        section,
+        key,
+        takes: Takes::Text(set),
+        default,
+        doc,
+    }
+}
+
+const fn number(
+    section: &'static str,
+    key: &'static str,
+    default: &'static str,
+    doc: &'static str,
+    set: fn(&mut Draft, u64) -> Result<(), Complaint>,
+) -> Setting {
+    Setting {
+        section,
+        key,
+        takes: Takes::Number(set),
+        default,
+        doc,
+    }
+}
+
+const fn switch(
+    section: &'static str,
+    key: &'static str,
+    default: &'static str,
+    doc: &'static str,
+    set: fn(&mut Draft, bool),
+) -> Setting {
+    Setting {
+        section,
+        key,
+        takes: Takes::Switch(set),
+        default,
+        doc,
+    }
+}
+
+const fn list(
+    section: &'static str,
+    key: &'static str,
+    default: &'static str,
+    doc: &'static str,
+    set: fn(&mut Draft, &[String]) -> Result<(), Complaint>,
+) -> Setting {
+    Setting {
+        section,
+        key,
+        takes: Takes::List(set),
+        default,
+        doc,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_that_its_own_row_takes() {
+        for setting in SETTINGS {
+            let mut draft = Draft::default();
+            let taken = match setting.takes {
+                Takes::Text(_) if setting.default.is_empty() => Ok(()),
+                Takes::Text(set) => set(&mut draft, setting.default),
+                Takes::Number(set) => set(&mut draft, setting.default.parse().unwrap()),
+                Takes::Switch(set) => {
+                    set(&mut draft, setting.default.parse().unwrap());
+                    Ok(())
+                }
+                Takes::List(set) => set(&mut draft, &[]),
+            };
+            assert_eq!(taken, Ok(()), "{}.{}", setting.section, setting.key);
+        }
+    }
+
+    #[test]
+    fn no_key_stands_twice() {
+        for (place, setting) in SETTINGS.iter().enumerate() {
+            let same =
+                |other: &&Setting| (other.section, other.key) == (setting.section, setting.key);
+            assert_eq!(SETTINGS.iter().position(|other| same(&other)), Some(place));
+        }
+    }
+}
