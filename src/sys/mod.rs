@@ -10,4 +10,5 @@ pub mod privilege;
 pub mod random;
 pub mod roots;
 pub mod secret;
+pub mod stdio;
 pub mod tls;
