@@ -1,0 +1,58 @@
+//! `login --import`: a refresh token from elsewhere, kept only once a refresh has proved it.
+
+use crate::config::Config;
+use crate::oauth;
+use crate::outcome::{Class, Failure, Outcome, printable};
+use crate::sys::file::read_regular;
+use crate::sys::log::Journal;
+use crate::sys::secret::Secret;
+use crate::sys::stdio;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Largest token file; a refresh token has about 2 KiB.
+const TOKEN_SIZE_MAX: u64 = 64 * 1024;
+
+/// Takes the token in `from` (`-` is standard input), proves it, stores it and says whose it is.
+pub fn import(
+    from: &Path,
+    config: &Config,
+    journal: &Journal<'_>,
+    now: SystemTime,
+) -> Result<Outcome, Failure> {
+    let text = read(from).map_err(|error| {
+        Failure::new(
+            Class::Io,
+            format!("cannot read the token in {}", from.display()),
+        )
+        .because(&error)
+        .fix("name a file that holds the refresh token, or - for standard input")
+        .with_os_error(&error)
+    })?;
+    let store = oauth::Store::new(config.token_dirs.clone());
+    let signed_in = config.sign_in(&store).import(text.expose(), journal, now)?;
+    let user = signed_in.user.as_deref().unwrap_or(&config.account.user);
+    let tenant = signed_in
+        .tenant
+        .as_deref()
+        .unwrap_or(&config.account.tenant);
+    stdio::say(&format!(
+        "signed in as {}, tenant {}\nnext: send a message, such as: \
+         printf 'To: {}\\n\\nhello\\n' | sendmail -t\n",
+        printable(user.as_bytes()),
+        printable(tenant.as_bytes()),
+        printable(config.account.mailbox.as_bytes()),
+    ));
+    Ok(Outcome::Done)
+}
+
+fn read(from: &Path) -> io::Result<Secret> {
+    if from == Path::new("-") {
+        return stdio::read_stdin(TOKEN_SIZE_MAX).map(Secret::new);
+    }
+    let (octets, _) = read_regular(from, TOKEN_SIZE_MAX)?;
+    let text = String::from_utf8(octets);
+    text.map(Secret::new)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
+}

@@ -1,0 +1,3 @@
+//! What an administrator does: one file a verb.
+
+pub mod login;

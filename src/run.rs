@@ -1,0 +1,191 @@
+//! One call, one job, one outcome.
+
+use crate::admin::login;
+use crate::cli::{self, Invocation, Invoked, Login, Submission};
+use crate::config::paths::{Location, locate};
+use crate::config::{Config, file};
+use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
+use crate::smtp::Direction;
+use crate::submit::{self, Desk};
+use crate::sys::caller::{Caller, host_name};
+use crate::sys::log::{Journal, Level, Log};
+use crate::sys::{clock, privilege, random, stdio};
+use std::ffi::OsString;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Does what the call asks for and answers with the exit status.
+pub fn run(argv: Vec<OsString>) -> u8 {
+    let caller = Caller::read();
+    let Invoked {
+        program,
+        invocation,
+        drain,
+    } = cli::parse(argv);
+    report_panics_without_payload(&program);
+    let quiet = matches!(&invocation, Ok(Invocation::Submit(wishes)) if wishes.quiet);
+    let job = || {
+        privilege::settle()?;
+        Job::begin(&caller)?.perform(invocation, &program)
+    };
+    let failure = match panic::catch_unwind(AssertUnwindSafe(job)) {
+        Ok(Ok(Outcome::Sent | Outcome::Done)) => return 0,
+        Ok(Err(failure)) => failure,
+        Err(_) => return Class::Software.code(),
+    };
+    if drain {
+        stdio::drain_stdin();
+    }
+    let failure = with_cure(failure);
+    if !quiet {
+        for line in failure.lines(&program) {
+            stdio::complain(&line);
+        }
+    }
+    failure.class().code()
+}
+
+/// A value of the panic could hold a secret or somebody's mail; its place cannot.
+fn report_panics_without_payload(program: &str) {
+    let program = program.to_owned();
+    panic::set_hook(Box::new(move |info| {
+        let place = info
+            .location()
+            .map(|place| format!("{}:{}", place.file(), place.line()));
+        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
+        stdio::complain(&format!("{program}: internal error at {place}"));
+        stdio::complain(&format!(
+            "{program}: the message was not sent; please report the line above"
+        ));
+    }));
+}
+
+/// No failure leaves an administrator without a next step.
+fn with_cure(failure: Failure) -> Failure {
+    if failure.cure().is_some() {
+        return failure;
+    }
+    let cure = match (failure.fate(), failure.class()) {
+        (Fate::Unsure, _) => "look for it in the mailbox's Sent Items before you send it again",
+        (Fate::Defer | Fate::Hold, _) => "try again later; nothing was kept here",
+        (Fate::Return, Class::Usage) => "see `sendmail365 --help`",
+        (Fate::Return, _) => "nothing was sent; correct the cause and send again",
+    };
+    failure.fix(cure)
+}
+
+struct Job<'a> {
+    caller: &'a Caller,
+    id: QueueId,
+    now: SystemTime,
+}
+
+impl<'a> Job<'a> {
+    fn begin(caller: &'a Caller) -> Result<Job<'a>, Failure> {
+        let now = clock::now();
+        Ok(Job {
+            caller,
+            id: QueueId::new(now, random::number()?),
+            now,
+        })
+    }
+
+    fn perform(
+        &self,
+        invocation: Result<Invocation, Failure>,
+        program: &str,
+    ) -> Result<Outcome, Failure> {
+        match invocation {
+            Ok(Invocation::Help) => stdio::say(&format!("{}\n", cli::help(program))),
+            Ok(Invocation::Version) => stdio::say(&format!("{}\n", cli::version())),
+            Ok(Invocation::Nothing) => {}
+            Ok(Invocation::Later { what }) => return Err(later(what)),
+            Ok(Invocation::Login(wishes)) => return self.login(&wishes),
+            Ok(Invocation::Submit(wishes)) => return self.submit(&wishes),
+            Err(failure) => {
+                let log = Log::new(Some(Log::SYSLOG.into()), None);
+                self.record(&log, "usage", &failure);
+                return Err(failure);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn submit(&self, wishes: &Submission) -> Result<Outcome, Failure> {
+        let config = self.configure(wishes.config.as_deref())?;
+        let journal = self.journal(&config.log);
+        let desk = Desk {
+            config: &config,
+            caller: self.caller,
+            journal: &journal,
+            id: &self.id,
+            now: self.now,
+            host: &host_name(),
+            regular_file: stdio::stdin_is_regular_file(),
+        };
+        let mut watch = |direction: Direction, line: &str| {
+            let mark = match direction {
+                Direction::Sent => ">>> ",
+                Direction::Received => "",
+            };
+            if wishes.verbose {
+                stdio::complain(&format!("{mark}{line}"));
+            }
+        };
+        submit::submit(wishes, &desk, io::stdin().lock(), &mut watch)
+    }
+
+    fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {
+        let Some(import) = &wishes.import else {
+            return Err(later("signing in without --import"));
+        };
+        let config = self.configure(wishes.config.as_deref())?;
+        login::import(import, &config, &self.journal(&config.log), self.now)
+    }
+
+    /// Reads the configuration; one that the caller chose is read with his own rights only.
+    fn configure(&self, named: Option<&Path>) -> Result<Config, Failure> {
+        if named.is_some() {
+            privilege::drop_for_good()?;
+        }
+        let location = locate(named);
+        if location.callers_own {
+            privilege::drop_for_good()?;
+        }
+        file::load(&location, self.caller).inspect_err(|failure| {
+            let log = Log::new(Some(Log::SYSLOG.into()), None);
+            self.record(&log, self.config_event(&location), failure);
+        })
+    }
+
+    fn config_event(&self, location: &Location) -> &'static str {
+        match location.callers_own && self.caller.uid != 0 {
+            true => "denied what=config-override",
+            false => "config",
+        }
+    }
+
+    fn journal<'l>(&self, log: &'l Log) -> Journal<'l> {
+        Journal::new(log, &self.id, self.caller.uid, &self.caller.log_name())
+    }
+
+    fn record(&self, log: &Log, event: &str, failure: &Failure) {
+        let journal = self.journal(log);
+        journal.write(
+            Level::Error,
+            &submit::failure_line(journal.line(event), failure),
+        );
+    }
+}
+
+/// The answer to a mode that is understood and not there.
+fn later(what: &str) -> Failure {
+    Failure::new(
+        Class::Software,
+        format!("{what} is not part of this version"),
+    )
+    .because("it sends messages and takes over tokens, nothing else yet")
+    .fix("see sendmail365(8) for what there is")
+}

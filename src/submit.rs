@@ -1,0 +1,155 @@
+//! The story of one message: read, mended, addressed, offered to the server, told truthfully.
+
+mod addressing;
+mod offer;
+mod record;
+
+use crate::cli::{Delivery, Submission};
+use crate::config::Config;
+use crate::mail::address::Address;
+use crate::mail::body::DotRule;
+use crate::mail::envelope::{Envelope, Sender};
+use crate::mail::message::Message;
+use crate::mail::repair::{self, Facts, Trace};
+use crate::mail::rewrite::{self, Policy};
+use crate::outcome::{Failure, Outcome, QueueId, Stage};
+use crate::smtp;
+use crate::sys::caller::Caller;
+use crate::sys::clock::LocalTime;
+use crate::sys::log::{Journal, Level};
+use crate::sys::random;
+use addressing::{choose_recipients, choose_sender, sender_policy};
+use offer::offer;
+use record::{Known, record};
+use std::io::BufRead;
+use std::os::unix::ffi::OsStrExt;
+use std::time::SystemTime;
+
+pub use record::failure_line;
+
+/// What the job knows besides the message.
+pub struct Desk<'a> {
+    pub config: &'a Config,
+    pub caller: &'a Caller,
+    pub journal: &'a Journal<'a>,
+    pub id: &'a QueueId,
+    pub now: SystemTime,
+    /// Name of this host, for Received and alias lookups.
+    pub host: &'a str,
+    /// Whether standard input is a regular file, which ends by itself.
+    pub regular_file: bool,
+}
+
+/// Sends the message on `input` as the options ask, and writes its line to the log.
+pub fn submit(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    input: impl BufRead,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Outcome, Failure> {
+    let mut known = Known::default();
+    for warning in &desk.config.warnings {
+        let line = desk.journal.line("config").word("reason", warning.reason);
+        desk.journal
+            .write(Level::Warning, &line.text("text", &warning.text));
+    }
+    for note in &wishes.notes {
+        desk.journal.write(
+            Level::Info,
+            &desk.journal.line("ignored").text("reason", note),
+        );
+    }
+    let result = deliver(wishes, desk, input, &mut known, watch);
+    record(desk.journal, &known, &result);
+    result.map(|_| Outcome::Sent)
+}
+
+fn deliver(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    input: impl BufRead,
+    known: &mut Known,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<smtp::Receipt, Failure> {
+    let dots = match wishes.dot_is_text {
+        true => DotRule::Text,
+        false => DotRule::Ends {
+            regular_file: desk.regular_file,
+        },
+    };
+    let mut message = Message::read(input, dots, desk.config.message_size_max)?;
+    known.nul = message.notes.nul;
+    known.size_bytes = Some(message.size());
+    let sender = choose_sender(wishes, desk, &message)?;
+    known.from = Some(match &sender {
+        Sender::Null => String::new(),
+        Sender::Mailbox(address) => address.to_string(),
+    });
+    let recipients = choose_recipients(wishes, desk, &message)?;
+    known.to = recipients.iter().next().map(Address::to_string);
+    known.recipients = Some(recipients.len());
+    if wishes.delivery == Delivery::QueueOnly {
+        return Err(Failure::defer("the message was not sent")
+            .because("-odq asks for the queue, and this version has none")
+            .fix("leave out -odq: the message is then sent while you wait")
+            .at(Stage::Queue));
+    }
+    edit(wishes, desk, &sender, &mut message)?;
+    known.size_bytes = Some(message.size());
+    offer(&Envelope { sender, recipients }, &message, desk, watch)
+}
+
+/// Makes the header what Microsoft takes; the body is never touched.
+fn edit(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    sender: &Sender,
+    message: &mut Message,
+) -> Result<(), Failure> {
+    let date = LocalTime::at(desk.now).rfc5322();
+    let mailbox = match sender {
+        Sender::Mailbox(address) => address,
+        Sender::Null => &desk.config.mailbox,
+    };
+    let facts = Facts {
+        mailbox,
+        wished_name: wishes
+            .full_name
+            .as_ref()
+            .map_or(&b""[..], |name| name.as_bytes()),
+        full_name: &desk.caller.full_name,
+        date: &date,
+        random: u128::from(random::number()?) << 64 | u128::from(random::number()?),
+    };
+    let repairs = repair::repair(&mut message.header, &facts)?;
+    let policy = sender_policy(desk);
+    let rewrites = rewrite::rewrite(
+        &mut message.header,
+        &Policy {
+            mailbox: &desk.config.mailbox,
+            allowed: &|address| policy.allowed(address),
+            rewrite: desk.config.sender.rewrite,
+            domain: desk.config.recipients.domain.as_deref(),
+        },
+    );
+    if rewrites.from.is_some() || rewrites.senders_dropped > 0 || repairs.from_dropped > 0 {
+        let old = rewrites
+            .from
+            .as_ref()
+            .map(Address::to_string)
+            .unwrap_or_default();
+        let line = desk.journal.line("from-rewritten").address("from", &old);
+        desk.journal.write(Level::Info, &line);
+    }
+    if desk.config.sender.received {
+        let trace = Trace {
+            login: &desk.caller.login,
+            uid: desk.caller.uid,
+            host: desk.host,
+            id: desk.id,
+            date: &date,
+        };
+        repair::add_received(&mut message.header, &trace);
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! From whom and to whom: options and header into an envelope.
+
+use super::Desk;
+use super::record::failure_line;
+use crate::cli::Submission;
+use crate::config::file;
+use crate::mail::address::Address;
+use crate::mail::aliases::{Resolved, Resolver};
+use crate::mail::envelope::{Recipients, Sender, SenderPolicy};
+use crate::mail::header::Field;
+use crate::mail::message::Message;
+use crate::mail::recipients::{self, Collected};
+use crate::outcome::{Class, Failure, Stage};
+use crate::sys::log::Level;
+use std::os::unix::ffi::OsStrExt;
+
+/// The envelope sender: the one asked for if the mailbox may use it, else the mailbox.
+pub(super) fn choose_sender(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    message: &Message,
+) -> Result<Sender, Failure> {
+    let policy = sender_policy(desk);
+    let from = message
+        .header
+        .find("From")
+        .filter(|_| wishes.sender_from_header);
+    let wished = match (&wishes.sender, from) {
+        (Some(word), _) => Some(word.as_bytes().to_vec()),
+        (None, from) => from.map(Field::unfolded),
+    };
+    let chosen = policy.sender(wished.as_deref())?;
+    if let Some(replaced) = &chosen.replaced {
+        let line = desk
+            .journal
+            .line("sender-replaced")
+            .address("from", replaced);
+        desk.journal.write(Level::Info, &line);
+    }
+    Ok(chosen.sender)
+}
+
+/// Who may stand in the envelope and in From.
+pub(super) fn sender_policy<'a>(desk: &'a Desk<'_>) -> SenderPolicy<'a> {
+    SenderPolicy {
+        mailbox: &desk.config.mailbox,
+        allow_from: &desk.config.sender.allow_from,
+        domain: desk.config.recipients.domain.as_deref(),
+    }
+}
+
+/// Everybody the message goes to: arguments and, with `-t`, header, each local name resolved.
+///
+/// There is no queue that could tell the sender later, so one recipient that cannot be used keeps
+/// the message from all of them.
+pub(super) fn choose_recipients(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    message: &Message,
+) -> Result<Recipients, Failure> {
+    let arguments: Vec<Vec<u8>> = wishes
+        .recipients
+        .iter()
+        .map(|word| word.as_bytes().to_vec())
+        .collect();
+    let mut collected = recipients::from_arguments(&arguments);
+    if !collected.faults.is_empty()
+        && let Some(failure) = recipients::refusal(&collected.faults, &[], Stage::Argv)
+    {
+        return Err(failure);
+    }
+    if wishes.recipients_from_header {
+        let fields = message
+            .header
+            .fields()
+            .iter()
+            .map(|field| (field.name(), field.value()));
+        collected = collected.union(recipients::from_header(fields));
+    }
+    let Collected { addresses, faults } = collected;
+    if addresses.is_empty() && faults.is_empty() {
+        return Err(nobody(message));
+    }
+    let Resolved {
+        addresses,
+        faults: unresolved,
+    } = resolve(wishes, desk, addresses)?;
+    match recipients::refusal(&faults, &unresolved, Stage::Stdin) {
+        Some(failure) => Err(failure),
+        None => {
+            recipients::within_limit(addresses.len())?;
+            let ours = ours(desk);
+            Recipients::new(addresses, &ours).ok_or_else(|| nobody(message))
+        }
+    }
+}
+
+fn resolve(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    addresses: Vec<Address>,
+) -> Result<Resolved, Failure> {
+    let settings = &desk.config.recipients;
+    let aliases = match wishes.no_aliases {
+        true => None,
+        false => {
+            let (aliases, faults) = file::read_aliases(&settings.aliases)?;
+            for fault in faults {
+                let line = desk.journal.line("config").word("reason", "aliases");
+                desk.journal
+                    .write(Level::Warning, &failure_line(line, &fault));
+            }
+            Some(aliases)
+        }
+    };
+    let resolver = Resolver {
+        aliases: aliases.as_ref(),
+        domain: settings.domain.as_deref(),
+        admin: settings.admin.as_ref(),
+        local_domains: &local_domains(desk),
+    };
+    Ok(resolver.resolve(addresses))
+}
+
+/// Domains that mean this host; the mailbox's own is a real one and never among them.
+fn local_domains(desk: &Desk<'_>) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), desk.host.to_owned()];
+    names.extend(file::read_mail_name());
+    let real = desk.config.mailbox.domain().unwrap_or_default();
+    names.retain(|name| !name.eq_ignore_ascii_case(real));
+    names
+}
+
+/// Domains whose mailboxes Microsoft compares without case, local part included.
+fn ours<'a>(desk: &'a Desk<'_>) -> Vec<&'a str> {
+    let domains = [
+        desk.config.mailbox.domain(),
+        desk.config.recipients.domain.as_deref(),
+    ];
+    domains.into_iter().flatten().collect()
+}
+
+fn nobody(message: &Message) -> Failure {
+    match &message.notes.ended_by_junk {
+        Some((number, line)) => Failure::new(Class::Data, "no recipient in the header")
+            .because(format!(
+                "the header ended at line {number}, which is no field: `{}`",
+                String::from_utf8_lossy(line)
+            ))
+            .fix("correct that line, or name the recipients on the command line"),
+        None => Failure::new(Class::Usage, "no recipient")
+            .because("neither To, Cc or Bcc nor the command line names one")
+            .fix("add a To field, or the address as the last argument"),
+    }
+    .at(Stage::Stdin)
+}

@@ -1,0 +1,94 @@
+//! One message offered to the server, with a token that holds.
+
+use super::Desk;
+use crate::mail::address::{Address, Wire};
+use crate::mail::envelope::{Envelope, Sender};
+use crate::mail::message::Message;
+use crate::oauth::{self, AccessToken};
+use crate::outcome::{Class, Failure, Stage};
+use crate::smtp;
+use crate::sys::tls::Tls;
+
+/// Most recipients of one transaction: a mailbox can be set to take up to 1,000.
+const TRANSACTION_MAX: usize = 1000;
+
+/// Offers the message to the server; a token that it refuses is renewed once.
+pub(super) fn offer(
+    envelope: &Envelope,
+    message: &Message,
+    desk: &Desk<'_>,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<smtp::Receipt, Failure> {
+    let sender = match &envelope.sender {
+        Sender::Null => None,
+        Sender::Mailbox(address) => Some(path(address)?),
+    };
+    let paths = envelope
+        .recipients
+        .iter()
+        .map(path)
+        .collect::<Result<Vec<_>, _>>()?;
+    if paths.len() > TRANSACTION_MAX {
+        return Err(
+            Failure::new(Class::Unavailable, format!("{} recipients", paths.len()))
+                .because("too many for one transaction, and there is no queue to split it")
+                .fix(format!("send to at most {TRANSACTION_MAX} at a time"))
+                .at(Stage::Rcpt),
+        );
+    }
+    let store = oauth::Store::new(desk.config.token_dirs.clone());
+    let grant = desk.config.sign_in(&store);
+    let token = grant.access_token(desk.journal, desk.now)?;
+    let tls = Tls::new(&desk.config.roots)?;
+    let mut session = match sign_in(desk, &tls, &token, watch) {
+        Err(rejection) if rejection.token_refused => {
+            let renewed = grant.access_token_after_refusal(&token, desk.journal, desk.now)?;
+            sign_in(desk, &tls, &renewed, watch).map_err(|rejection| rejection.failure)?
+        }
+        other => other.map_err(|rejection| rejection.failure)?,
+    };
+    let header = message.header.octets();
+    let utf8_header = message.header.eight_bit();
+    let content = smtp::Content {
+        header: &header,
+        body: &message.body,
+        eight_bit: utf8_header || message.eight_bit(),
+        utf8_header,
+    };
+    let envelope = smtp::Envelope {
+        sender: sender.as_ref(),
+        recipients: &paths,
+    };
+    session
+        .submit(&envelope, &content, watch)
+        .map_err(|refusal| refusal.failure)
+}
+
+fn sign_in(
+    desk: &Desk<'_>,
+    tls: &Tls,
+    token: &AccessToken,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<smtp::Session, smtp::Rejection> {
+    let mut session =
+        smtp::Session::open(&desk.config.server, tls, smtp::Limits::default(), watch)?;
+    let user = &desk.config.account.user;
+    session.sign_in(
+        &smtp::Credentials {
+            user,
+            token: token.secret(),
+        },
+        watch,
+    )?;
+    Ok(session)
+}
+
+fn path(address: &Address) -> Result<smtp::Path, Failure> {
+    let Wire { path, utf8 } = address.wire().map_err(|fault| {
+        Failure::new(Class::Data, "an address cannot be sent")
+            .because(fault)
+            .fix("correct the address or the configured domain")
+            .at(Stage::Argv)
+    })?;
+    Ok(smtp::Path { text: path, utf8 })
+}

@@ -1,0 +1,88 @@
+//! What the log says of a message: one line, in the order of its grammar.
+
+use crate::outcome::{Class, Failure, Fate};
+use crate::smtp;
+use crate::sys::file::error_number_name;
+use crate::sys::log::{Journal, Level, Line};
+
+/// What is known of a message for its line in the log.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
+    pub(super) recipients: Option<usize>,
+    pub(super) size_bytes: Option<u64>,
+    pub(super) nul: u64,
+}
+
+/// Writes the one line of a message.
+pub(super) fn record(
+    journal: &Journal<'_>,
+    known: &Known,
+    result: &Result<smtp::Receipt, Failure>,
+) {
+    match result {
+        Ok(receipt) => {
+            let line = known.on(journal.line("sent").number("code", 250));
+            journal.write(Level::Info, &line.text("reason", &receipt.reply));
+        }
+        Err(failure) => {
+            let line = known.on(place(journal.line(event(failure)), failure));
+            journal.write(Level::Error, &cause(line, failure));
+        }
+    }
+}
+
+/// The line of an event with what a failure knows of it.
+pub fn failure_line(line: Line, failure: &Failure) -> Line {
+    cause(place(line, failure), failure)
+}
+
+fn place(mut line: Line, failure: &Failure) -> Line {
+    if let Some(stage) = failure.stage() {
+        line = line.word("stage", stage.word());
+    }
+    match failure.code() {
+        Some(code) => line.word("code", code),
+        None => line,
+    }
+}
+
+fn cause(mut line: Line, failure: &Failure) -> Line {
+    let system = failure.os_error().map(error_number_name);
+    if let Some(err) = failure.err().or(system.as_deref()) {
+        line = line.word("err", err);
+    }
+    let why = [failure.reason(), Some(failure.what()), failure.why()];
+    line.text(
+        "reason",
+        &why.into_iter().flatten().collect::<Vec<_>>().join(": "),
+    )
+}
+
+/// What the log calls a message that was not sent.
+fn event(failure: &Failure) -> &'static str {
+    match (failure.fate(), failure.class()) {
+        (Fate::Unsure, _) => "unsure",
+        (_, Class::Config) => "config",
+        _ => "refused",
+    }
+}
+
+impl Known {
+    fn on(&self, mut line: Line) -> Line {
+        for (key, address) in [("from", &self.from), ("to", &self.to)] {
+            if let Some(address) = address {
+                line = line.address(key, address);
+            }
+        }
+        let count = self.recipients.map(|count| count as u64);
+        let nul = Some(self.nul).filter(|&count| count > 0);
+        for (key, number) in [("nrcpt", count), ("size", self.size_bytes), ("nul", nul)] {
+            if let Some(number) = number {
+                line = line.number(key, number);
+            }
+        }
+        line
+    }
+}
