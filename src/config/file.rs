@@ -266,14 +266,13 @@ mod tests {
     #[test]
     fn a_resource_selects_the_v1_endpoint() {
         let draft = read_settings("[endpoint]\nresource = \"https://partner.outlook.cn\"\n")
-            .ok()
             .expect("valid");
         let v1 = endpoint(&draft, "contoso.test");
         assert_eq!(
             v1.token_url,
             "https://login.microsoftonline.com/contoso.test/oauth2/token"
         );
-        let v2 = endpoint(&read_settings("").ok().expect("valid"), "contoso.test");
+        let v2 = endpoint(&read_settings("").expect("valid"), "contoso.test");
         assert_eq!(
             v2.token_url,
             "https://login.microsoftonline.com/contoso.test/oauth2/v2.0/token"

@@ -200,9 +200,8 @@ mod tests {
 
     #[test]
     fn an_empty_text_is_the_default() {
-        let draft = read_settings("[smtp]\nhost = \"\"\n[limits]\nmessage_size = \"\"\n")
-            .ok()
-            .expect("valid");
+        let draft =
+            read_settings("[smtp]\nhost = \"\"\n[limits]\nmessage_size = \"\"\n").expect("valid");
         assert_eq!(draft.host, "smtp.office365.com");
         assert_eq!(draft.message_size_max, 150_000_000);
     }

@@ -125,13 +125,13 @@ impl Exchange<'_> {
                     "{host} did not answer in {} s",
                     self.timeout.as_secs_f32()
                 ))
-                .fix("it is tried again; if it lasts, check network, firewall and proxy")
+                .fix("send again later; if it lasts, check network, firewall and proxy")
                 .with_reason("deadline"),
             ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyExceedsLimit(_) => failure
                 .because(format!(
                     "the answer of {host} is larger than any token answer"
                 ))
-                .fix("it is tried again; if it lasts, check proxies, filters and token_url")
+                .fix("send again later; if it lasts, check proxies, filters and token_url")
                 .with_reason("size"),
             ureq::Error::ConnectProxyFailed(text) => self.proxy_refused(failure, &text),
             ureq::Error::Rustls(error) => self.tls_failed(failure, &error),
@@ -142,7 +142,7 @@ impl Exchange<'_> {
                     .because(format!(
                         "{host} does not answer as a web server does: {other}"
                     ))
-                    .fix("it is tried again; if it lasts, check proxies, filters and token_url")
+                    .fix("send again later; if it lasts, check proxies, filters and token_url")
                     .with_reason(if many { "size" } else { "protocol" })
             }
         }
@@ -151,7 +151,7 @@ impl Exchange<'_> {
     fn not_found(&self, failure: Failure) -> Failure {
         failure
             .because(format!("the name of {} was not found", self.first_hop()))
-            .fix("it is tried again; if it lasts, check DNS on this host")
+            .fix("send again later; if it lasts, check DNS on this host")
             .with_err("dns")
     }
 
@@ -188,7 +188,7 @@ impl Exchange<'_> {
                 "the connection to {} failed: {error}",
                 self.first_hop()
             ))
-            .fix("it is tried again; if it lasts, check network, firewall and proxy")
+            .fix("send again later; if it lasts, check network, firewall and proxy")
             .with_err(error_name(error))
     }
 

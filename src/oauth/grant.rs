@@ -5,10 +5,10 @@
 //! holds a well-formed access token is success; only HTTP status, `error` and `suberror` decide what
 //! becomes of the mail, Microsoft's numbers explain it.
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, no_token};
 use super::token::{Claims, RefreshToken, is_token, number};
 use super::{Account, Audience, Endpoint};
-use crate::outcome::{Class, Failure};
+use crate::outcome::{Class, Failure, Stage};
 use crate::sys::secret::Secret;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
@@ -37,6 +37,8 @@ pub(crate) struct Granted {
     pub(crate) refresh_token: Option<RefreshToken>,
     /// Seconds since 1970, by this host's clock.
     pub(crate) expires_at: u64,
+    /// By the clock of the endpoint itself the access token cannot be used yet.
+    pub(crate) premature: Option<Failure>,
     pub(crate) notes: Vec<Note>,
 }
 
@@ -132,6 +134,11 @@ impl Refresh<'_> {
         self.check_type(answer)?;
         let claims = Claims::of(&access_token).unwrap_or_default();
         let (lifetime, mut notes) = self.lifetime(answer, &claims, reply);
+        let begin = answer
+            .get("not_before")
+            .and_then(number)
+            .or(claims.not_before);
+        let premature = begin.and_then(|begin| self.premature(begin, reply, &mut notes));
         let refresh_token = taken(answer, "refresh_token").filter(|text| !text.is_empty());
         let kept = refresh_token
             .as_ref()
@@ -147,6 +154,7 @@ impl Refresh<'_> {
             access_token: Secret::new((*access_token).clone()),
             refresh_token: kept,
             expires_at: self.now.saturating_add(lifetime),
+            premature,
             notes,
         })
     }
@@ -205,14 +213,6 @@ impl Refresh<'_> {
                 text,
             });
         }
-        let begin = field("not_before").or(claims.not_before);
-        if begin.is_some_and(|begin| begin > now + SKEW_SECONDS) {
-            let text = format!("the access token is not valid yet: {}", self.clock(reply));
-            notes.push(Note {
-                reason: "not-yet-valid",
-                text,
-            });
-        }
         let lifetime = expires_in
             .or(until_on)
             .or(until_exp)
@@ -221,13 +221,32 @@ impl Refresh<'_> {
         (lifetime as u64, notes)
     }
 
+    /// Why a token that begins later cannot be used now.
+    ///
+    /// The endpoint's clock decides; where only this host's is behind, the token is good and the log
+    /// tells of the clock.
+    fn premature(&self, begin: f64, reply: &Reply, notes: &mut Vec<Note>) -> Option<Failure> {
+        let later = |clock: f64| begin > clock + SKEW_SECONDS;
+        if !later(self.now as f64) {
+            return None;
+        }
+        let clock = self.clock(reply);
+        if their_time(reply).is_none_or(|theirs| later(theirs as f64)) {
+            let failure = Failure::defer(no_token(self.account))
+                .because(format!("the token granted is not valid yet: {clock}"))
+                .fix("send again later; if it lasts, set this host's clock (NTP)");
+            return Some(failure.at(Stage::Token).with_reason("not-yet-valid"));
+        }
+        notes.push(Note {
+            reason: "not-yet-valid",
+            text: format!("the access token is not valid yet: {clock}"),
+        });
+        None
+    }
+
     /// What the server's clock says about ours.
     fn clock(&self, reply: &Reply) -> String {
-        let date = reply
-            .date
-            .as_deref()
-            .and_then(|date| mailparse::dateparse(date).ok());
-        let Some(theirs) = date else {
+        let Some(theirs) = their_time(reply) else {
             return "check this host's clock".to_owned();
         };
         let ours = i64::try_from(self.now).unwrap_or(i64::MAX);
@@ -239,6 +258,12 @@ impl Refresh<'_> {
             self.endpoint.host()
         )
     }
+}
+
+/// The time of the answer by the server's clock, seconds since 1970.
+fn their_time(reply: &Reply) -> Option<i64> {
+    let date = reply.date.as_deref()?;
+    mailparse::dateparse(date).ok()
 }
 
 /// The refresh token in a text from elsewhere: the token itself, or JSON with a member `refresh_token`,
@@ -476,13 +501,21 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_token_that_is_not_valid_yet_is_reported_and_used() {
-        let early = granted(json!({"access_token": "at", "not_before": (NOW + 600).to_string()}));
-        assert_eq!(reasons(&early), ["not-yet-valid"]);
-        let early = granted(json!({"access_token": jwt(json!({"nbf": NOW + 600}))}));
-        assert_eq!(reasons(&early), ["not-yet-valid"]);
+    fn a_token_that_begins_later_waits_unless_only_this_hosts_clock_is_behind() {
+        let later = || json!({"access_token": "at", "not_before": (NOW + 600).to_string()});
+        let premature = |granted: Granted| granted.premature.map(|failure| failure.fate());
+        assert_eq!(premature(granted(later())), Some(Fate::Defer));
+        let in_the_token = json!({"access_token": jwt(json!({"nbf": NOW + 600}))});
+        assert_eq!(premature(granted(in_the_token)), Some(Fate::Defer));
+
+        let mut behind = reply(200, later());
+        behind.date = Some("Fri, 15 Jan 2027 08:10:01 GMT".to_owned());
+        let usable = read(behind).ok().unwrap();
+        assert_eq!(reasons(&usable), ["not-yet-valid"]);
+        assert_eq!(premature(usable), None);
+
         let usual = granted(json!({"access_token": "at", "not_before": NOW + 200}));
-        assert!(usual.notes.is_empty());
+        assert!(usual.notes.is_empty() && usual.premature.is_none());
     }
 
     #[test]

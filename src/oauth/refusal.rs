@@ -77,7 +77,7 @@ impl Refresh<'_> {
                 )),
             _ => failure
                 .because(format!("{host} answered HTTP {status}{page}"))
-                .fix("it is tried again; if it lasts, check proxies, filters and token_url"),
+                .fix("send again later; if it lasts, check proxies, filters and token_url"),
         };
         let failure = match status {
             200..300 => failure.with_reason("not-json"),
@@ -108,9 +108,13 @@ impl Refresh<'_> {
             }
             _ => (Failure::hold, "refused"),
         };
+        let until = match branch {
+            Some(Branch::Loop) => Some(self.now.saturating_add(60)),
+            _ => self.until(reply),
+        };
         let failure = self
             .failed(fate)
-            .because(self.account_of(&complaint, reply.status))
+            .because(self.account_of(&complaint, reply.status) + &self.wait(until))
             .fix(self.shown(&complaint.cure()))
             .with_reason(if reason == "refused" && !complaint.error.is_empty() {
                 self.shown(&complaint.error)
@@ -123,17 +127,14 @@ impl Refresh<'_> {
             }
             _ => failure.with_code(reply.status),
         };
-        let until = match branch {
-            Some(Branch::Loop) => Some(self.now.saturating_add(60)),
-            _ => self.until(reply),
-        };
         Refusal { failure, until }
     }
 
     /// Microsoft's own words and the ids that its support asks for.
     fn account_of(&self, complaint: &Complaint, status: u16) -> String {
         const TEXT_MAX: usize = 240;
-        let mut text: String = self.shown(&complaint.text).chars().take(TEXT_MAX).collect();
+        let shown = self.shown(&complaint.text);
+        let mut text: String = shown.trim_end_matches('.').chars().take(TEXT_MAX).collect();
         if text.is_empty() {
             text = format!("{} answered HTTP {status}", self.endpoint.host());
         }
@@ -164,6 +165,17 @@ impl Refresh<'_> {
             .and_then(|text| text.trim().parse::<u64>().ok());
         let wait = asked.or((reply.status == 429).then_some(60))?;
         Some(self.now.saturating_add(wait.min(3600)))
+    }
+
+    /// The wait that was asked for, in words.
+    fn wait(&self, until: Option<u64>) -> String {
+        match until {
+            Some(until) => format!(
+                "; to be asked again in {} s",
+                until.saturating_sub(self.now)
+            ),
+            None => String::new(),
+        }
     }
 
     pub(super) fn failed(&self, fate: fn(String) -> Failure) -> Failure {
@@ -255,7 +267,7 @@ impl Complaint {
             (Some(word), Some(link)) => format!("{word}; {link}"),
             (Some(text), None) | (None, Some(text)) => text,
             (None, None) => {
-                "it is tried again; if it lasts, check token_url under [endpoint]".to_owned()
+                "send again later; if it lasts, check token_url under [endpoint]".to_owned()
             }
         }
     }
@@ -386,11 +398,11 @@ mod tests {
         let text = text(&failure);
         for part in [
             "no access token for alerts@contoso.com",
-            "AADSTS700082: Words of Microsoft.",
+            "AADSTS700082: Words of Microsoft",
             "trace id trace-1",
             "correlation id correlation-1",
             "timestamp 2026-01-01 00:00:00Z",
-            "run `sendmail365 login` as root",
+            "run `sendmail365 login --import FILE` as root with a new token",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
@@ -424,7 +436,7 @@ mod tests {
             text.contains("https://login.microsoftonline.com/error?code=123456"),
             "{text}"
         );
-        assert!(text.contains("AADSTS123456: Words of Microsoft."), "{text}");
+        assert!(text.contains("AADSTS123456: Words of Microsoft;"), "{text}");
     }
 
     #[test]

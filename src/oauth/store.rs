@@ -206,7 +206,11 @@ impl Store {
                 .unwrap_or_else(|| stored.refresh_token.clone()),
             ..stored.clone()
         };
-        match claims.check(sought.account) {
+        let premature = granted.premature.map(|failure| (Misfit::Purpose, failure));
+        match claims
+            .check(sought.account)
+            .and(premature.map_or(Ok(()), Err))
+        {
             Ok(()) => {
                 if keep {
                     let renewed = Slot {
@@ -487,6 +491,7 @@ mod tests {
             access_token: Secret::new(access_token.to_owned()),
             refresh_token: refresh_token.and_then(RefreshToken::new),
             expires_at: NOW + 3600,
+            premature: None,
             notes: Vec::new(),
         }
     }

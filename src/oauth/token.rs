@@ -185,7 +185,7 @@ impl Claims {
         Err(unfit(account, "user")
             .because(format!("it belongs to {actual}, not to {}", account.user))
             .fix(format!(
-                "run `sendmail365 login` as root and sign in as {}; if {actual} may send as {}, \
+                "run `sendmail365 login --import FILE` as root with a token of {}; if {actual} may send as {}, \
                  set user = \"{actual}\" under [account]",
                 account.user, account.mailbox
             )))
@@ -201,7 +201,7 @@ impl Claims {
         Err(unfit(account, "tenant")
             .because(format!("it belongs to tenant {actual}, not to {}", account.tenant))
             .fix(format!(
-                "correct tenant under [account], or run `sendmail365 login` as root and sign in as {}",
+                "correct tenant under [account], or run `sendmail365 login --import FILE` as root with a token of {}",
                 account.user
             )))
     }
@@ -241,7 +241,7 @@ impl Claims {
             .because(format!("the token permits `{scopes}`, which lacks SMTP.Send"))
             .fix(format!(
                 "add SMTP.Send (delegated) under API permissions of the registration, {SCOPE_CURE}, \
-                 then run `sendmail365 login` as root"
+                 then run `sendmail365 login --import FILE` as root with a new token"
             )))
     }
 }

@@ -174,7 +174,12 @@ fn tls(error: &Error, context: &Context<'_>) -> Failure {
             clock,
         ),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let names: Vec<&str> = presented.iter().take(5).map(String::as_str).collect();
+            // rustls writes them as `DnsName("mail.contoso.com")`.
+            let bare = |name: &String| match name.split('"').nth(1) {
+                Some(inner) => inner.to_owned(),
+                None => name.clone(),
+            };
+            let names: Vec<String> = presented.iter().take(5).map(bare).collect();
             (
                 format!("it is for {}, not for {host}", names.join(", ")),
                 "check [smtp] host, and what answers in its place".to_owned(),

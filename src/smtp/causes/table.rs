@@ -83,7 +83,7 @@ pub(super) const AUTH: &[Cause] = &[
     on(&[501], &[(5, 5, 127, 127)], &[])
         .hold(
             "the access token ends too soon",
-            "run `sendmail365 login` if this stays",
+            "run `sendmail365 login --import FILE` with a new token if this stays",
         )
         .fresh_token(),
     on(&[500], &[], &[]).hold(

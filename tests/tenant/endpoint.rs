@@ -1,0 +1,169 @@
+//! The HTTPS side: token, device code, authorize and metadata endpoints, v2 and v1.
+
+use super::faults::{Act, Answer, Fault, Leg};
+use super::grants::{self, Ask};
+use super::http::{Request, Response};
+use super::state::{Shared, TokenRequest};
+use super::wire::Wire;
+use super::{aadsts, authorize, device};
+use serde_json::json;
+use std::io;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+
+const ENDLESS_OCTETS: usize = 100 << 20;
+
+/// Serves one connection to its end.
+pub fn serve(shared: &Shared, tcp: TcpStream) {
+    let log = Arc::new(Mutex::default());
+    let mut wire = Wire::new(tcp, log, shared.stop.clone());
+    let flaw = shared.ledger().faults.take(|fault| match fault {
+        Fault::Certificate(Leg::Token, flaw) => Some(*flaw),
+        _ => None,
+    });
+    let config = shared.authority.server(flaw, shared.tls());
+    if wire.secure(config).is_ok() {
+        while exchange(shared, &mut wire).unwrap_or(false) {}
+    }
+    wire.finish();
+}
+
+/// One request and its answer; false when the connection is to end.
+fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
+    let Some(request) = Request::read(wire)? else {
+        return Ok(false);
+    };
+    let fault = shared.ledger().faults.take(|fault| match fault {
+        Fault::Token(answer) => Some(answer.clone()),
+        _ => None,
+    });
+    let instead = fault
+        .as_ref()
+        .and_then(|fault| replacement(fault, &request));
+    let response = instead.unwrap_or_else(|| respond(shared, &request, fault.as_ref()));
+    let silent = matches!(fault, Some(Answer::Reset | Answer::Close | Answer::Stall));
+    shared.ledger().token_requests.push(TokenRequest {
+        method: request.method.clone(),
+        path: request.path.clone(),
+        form: request.form().unwrap_or_default(),
+        status: if silent { 0 } else { response.status },
+    });
+    let octets = response.octets();
+    match &fault {
+        Some(Answer::Reset) => wire.misbehave(&Act::Reset, &octets),
+        Some(Answer::Close) => wire.misbehave(&Act::Close, &octets),
+        Some(Answer::Stall) => wire.misbehave(&Act::Stall, &octets),
+        Some(Answer::Slowly(pause)) => {
+            wire.write_slowly(&octets, *pause)?;
+            Ok(false)
+        }
+        Some(Answer::CutBody) => {
+            wire.write(&octets[..octets.len() - response.body.len() / 2])?;
+            Ok(false)
+        }
+        Some(Answer::EndlessHeaders) => {
+            wire.write(b"HTTP/1.1 200 OK\r\n")?;
+            wire.write_endlessly(b"X-More: of the same\r\n", ENDLESS_OCTETS)?;
+            Ok(false)
+        }
+        Some(Answer::EndlessBody) => {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \
+                 {ENDLESS_OCTETS}\r\n\r\n{{\"access_token\":\""
+            );
+            wire.write(head.as_bytes())?;
+            wire.write_endlessly(b"A", ENDLESS_OCTETS)?;
+            Ok(false)
+        }
+        _ => {
+            wire.write(&octets)?;
+            Ok(request.field("connection") != Some("close"))
+        }
+    }
+}
+
+/// Answers that do not care about the request.
+fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
+    Some(match fault {
+        Answer::Raw(status, body) => Response::json(*status, body.clone()),
+        Answer::Aadsts(code) => error(*code, request),
+        Answer::Html200 => Response::html(200, "Welcome to Hotel Guest WiFi"),
+        Answer::Proxy(status) => Response::html(*status, "proxy.contoso.test: access denied"),
+        Answer::Redirect(status, url) => {
+            Response::html(*status, "Object moved").with("Location", url.clone())
+        }
+        Answer::Throttled(pause) => {
+            let body = json!({"error": "temporarily_unavailable", "error_description":
+                "AADSTS90055: The server is too busy to handle the request."});
+            let response = Response::json(429, body.to_string());
+            match pause {
+                Some(seconds) => response.with("Retry-After", seconds.to_string()),
+                None => response,
+            }
+        }
+        Answer::ServerError(status) => Response::html(*status, "Service unavailable"),
+        _ => return None,
+    })
+}
+
+fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Response {
+    let Some(form) = request.form() else {
+        return error(9_002_313, request);
+    };
+    let segments: Vec<&str> = request.path.split('/').skip(1).collect();
+    let answer = match segments[..] {
+        [_, "oauth2", "v2.0", "token" | "devicecode"] | [_, "oauth2", "token" | "devicecode"]
+            if request.method != "POST" =>
+        {
+            Err(900_561)
+        }
+        [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"] => {
+            let basic = request.field("authorization");
+            let ask = Ask {
+                form: &form,
+                tenant,
+                v1: segments.len() == 3,
+                basic,
+            };
+            grants::token(shared, &ask, twist)
+        }
+        [tenant, "oauth2", "v2.0", "devicecode"] | [tenant, "oauth2", "devicecode"] => {
+            let client = form.get("client_id").map(String::as_str);
+            grants::segment(shared, tenant)
+                .and_then(|()| match client {
+                    Some(id) if id == shared.setup.client_id => Ok(()),
+                    Some(_) => Err(700_016),
+                    None => Err(900_144),
+                })
+                .and_then(|()| device::start(shared, form.get("scope").map_or("", String::as_str)))
+        }
+        [tenant, "oauth2", "v2.0", "authorize"] => {
+            return match grants::segment(shared, tenant) {
+                Ok(()) => authorize::page(shared, &request.query),
+                Err(code) => Response::html(400, &format!("AADSTS{code}")),
+            };
+        }
+        [tenant, "v2.0", ".well-known", "openid-configuration"] => {
+            let host = request.field("host").unwrap_or_default();
+            grants::segment(shared, tenant).map(|()| {
+                let base = format!("https://{host}/{}", shared.setup.tenant_id);
+                json!({
+                    "issuer": format!("{base}/v2.0"),
+                    "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+                    "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+                    "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
+                })
+            })
+        }
+        _ => return Response::html(404, "404 - File or directory not found."),
+    };
+    match answer {
+        Ok(body) => Response::json(200, body.to_string()),
+        Err(code) => error(code, request),
+    }
+}
+
+fn error(code: u32, request: &Request) -> Response {
+    let (status, body) = aadsts::answer(code, request.field("client-request-id"));
+    Response::json(status, body)
+}

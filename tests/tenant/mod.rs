@@ -1,0 +1,311 @@
+//! A simulated Microsoft 365 tenant on loopback: sign-in over HTTPS and submission over SMTP.
+//!
+//! It is a peer that can say no. It checks what Microsoft checks (client, tenant, scope, audience,
+//! user, SMTP AUTH switches, sender, From, line ends, limits) and answers in Microsoft's words.
+//!
+//! ```text
+//! let tenant = Tenant::start();
+//! tenant.fault(Fault::TokenEndpointDown);
+//! tenant.fault(Fault::At(Stage::Mail, Act::reply(451, "4.7.0 Temporary server error")).once());
+//! ...                                  // run the program against tenant.authority(), .smtp_port()
+//! tenant.recover();
+//! assert_eq!(tenant.received()[0].recipients, ["ops@example.com"]);
+//! println!("{}", tenant.dialogue());
+//! ```
+//!
+//! Decided where Microsoft's behaviour is not known, or differs by customer:
+//! - Recipients outside the tenant's domain are taken. Inside it only the mailbox, its aliases,
+//!   grants, `Setup::recipients` and added ones exist; others get 550 5.1.10 at RCPT.
+//! - The null sender is refused like a foreign one unless `Setup::null_sender`.
+//! - A client that pipelines where it must not is told so with 503 5.5.0, and cut off.
+//! - A failed AUTH is answered at once, not after Microsoft's five seconds.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a stage for tests and for the demo; neither uses all of it"
+)]
+
+mod aadsts;
+mod address;
+mod auth;
+mod authorize;
+mod certificates;
+mod clock;
+mod delivery;
+mod device;
+mod endpoint;
+mod faults;
+mod grants;
+mod http;
+mod listener;
+mod message;
+mod replies;
+mod scope;
+mod setup;
+mod state;
+mod submission;
+mod tokens;
+mod transaction;
+mod transcript;
+mod wire;
+
+pub use certificates::{Flaw, TlsVersions};
+pub use device::SignIn;
+pub use faults::{Act, Answer, Fault, Leg, Plan, Stage};
+pub use setup::Setup;
+pub use state::{Delivered, SmtpAuth, TokenRequest};
+pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
+pub use transcript::{Connection, Direction, Event};
+
+use listener::Listener;
+use scope::Grant;
+use state::Shared;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long readers of the transcript wait for sessions whose client has just gone.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A tenant that runs until it is dropped.
+pub struct Tenant {
+    shared: Arc<Shared>,
+    endpoint: Listener,
+    submission: Listener,
+}
+
+impl Tenant {
+    /// A tenant as most customers have it: a public client, everything enabled.
+    pub fn start() -> Tenant {
+        Tenant::with(Setup::default())
+    }
+
+    /// A tenant of another kind.
+    pub fn with(setup: Setup) -> Tenant {
+        let shared = Arc::new(Shared::new(setup));
+        let (signing_in, submitting) = (shared.clone(), shared.clone());
+        Tenant {
+            endpoint: Listener::start(move |tcp| endpoint::serve(&signing_in, tcp)),
+            submission: Listener::start(move |tcp| submission::serve(&submitting, tcp)),
+            shared,
+        }
+    }
+
+    /// The root certificate that both legs are issued under.
+    pub fn ca_pem(&self) -> &str {
+        self.shared.authority.pem()
+    }
+
+    /// `https://localhost:PORT`, in place of `https://login.microsoftonline.com`.
+    pub fn authority(&self) -> String {
+        format!("https://localhost:{}", self.endpoint.port())
+    }
+
+    /// The v2.0 token endpoint.
+    pub fn token_url(&self) -> String {
+        format!(
+            "{}/{}/oauth2/v2.0/token",
+            self.authority(),
+            self.tenant_id()
+        )
+    }
+
+    /// The v1 token endpoint, which takes `resource`.
+    pub fn token_url_v1(&self) -> String {
+        format!("{}/{}/oauth2/token", self.authority(), self.tenant_id())
+    }
+
+    /// The port of the token endpoint.
+    pub fn token_port(&self) -> u16 {
+        self.endpoint.port()
+    }
+
+    /// In place of `smtp.office365.com`.
+    pub fn smtp_host(&self) -> &'static str {
+        "localhost"
+    }
+
+    /// In place of 587.
+    pub fn smtp_port(&self) -> u16 {
+        self.submission.port()
+    }
+
+    /// The sending mailbox.
+    pub fn mailbox(&self) -> &str {
+        &self.shared.setup.mailbox
+    }
+
+    /// The user that signs in; the mailbox unless set up otherwise.
+    pub fn user(&self) -> &str {
+        &self.shared.setup.user
+    }
+
+    /// The tenant's GUID.
+    pub fn tenant_id(&self) -> &str {
+        &self.shared.setup.tenant_id
+    }
+
+    /// The application's GUID.
+    pub fn client_id(&self) -> &str {
+        &self.shared.setup.client_id
+    }
+
+    /// The application's secret; a public client must not send it.
+    pub fn client_secret(&self) -> &str {
+        &self.shared.setup.client_secret
+    }
+
+    /// The refresh token that was issued last.
+    pub fn refresh_token(&self) -> String {
+        self.shared.ledger().newest_refresh_token.clone()
+    }
+
+    /// A new sign-in of the user.
+    pub fn issue_refresh_token(&self) -> String {
+        self.shared
+            .ledger()
+            .issue_refresh_token(Grant::of_first_leg())
+    }
+
+    /// "Revoke sessions": all refresh tokens so far are answered with AADSTS50173.
+    pub fn revoke_refresh_tokens(&self) {
+        let mut ledger = self.shared.ledger();
+        ledger
+            .refresh_tokens
+            .values_mut()
+            .for_each(|token| token.revoked = true);
+    }
+
+    /// The claims of a good token, to be changed and minted.
+    pub fn claims(&self) -> Claims {
+        grants::delegated(&self.shared, &Grant::of_first_leg())
+    }
+
+    /// A token with these claims, signed by the tenant.
+    pub fn mint(&self, claims: &Claims) -> String {
+        let token = self.shared.mint.token(claims);
+        self.shared.ledger().secrets.push(token.clone());
+        token
+    }
+
+    /// A good access token.
+    pub fn access_token(&self) -> String {
+        self.mint(&self.claims())
+    }
+
+    /// Lets the user send as another address.
+    pub fn grant_send_as(&self, address: &str) {
+        self.shared
+            .ledger()
+            .send_as
+            .insert(address.to_ascii_lowercase());
+    }
+
+    /// Creates a recipient in the tenant's own domain.
+    pub fn add_recipient(&self, address: &str) {
+        self.shared
+            .ledger()
+            .recipients
+            .insert(address.to_ascii_lowercase());
+    }
+
+    /// Turns SMTP AUTH off or on.
+    pub fn mailbox_switch(&self, switch: SmtpAuth) {
+        self.shared.ledger().switch = switch;
+    }
+
+    /// Makes something go wrong from now on.
+    pub fn fault(&self, fault: impl Into<Plan>) {
+        let plan = fault.into();
+        if plan.is(&Fault::TokenEndpointDown) {
+            self.endpoint.close();
+        } else if plan.is(&Fault::SubmissionDown) {
+            self.submission.close();
+        } else {
+            self.shared.ledger().faults.add(plan);
+        }
+    }
+
+    /// Ends all faults.
+    pub fn recover(&self) {
+        self.shared.ledger().faults.clear();
+        self.endpoint.open();
+        self.submission.open();
+    }
+
+    /// The messages that were accepted.
+    pub fn received(&self) -> Vec<Delivered> {
+        self.shared.ledger().received.clone()
+    }
+
+    /// What was said on each submission connection.
+    pub fn connections(&self) -> Vec<Connection> {
+        let ledger = self.shared.settle(SETTLE);
+        ledger
+            .connections
+            .iter()
+            .map(|log| log.lock().unwrap().clone())
+            .collect()
+    }
+
+    /// The requests to the token endpoint and its neighbours.
+    pub fn token_requests(&self) -> Vec<TokenRequest> {
+        self.shared.ledger().token_requests.clone()
+    }
+
+    /// Forgets what was received, said and requested; faults and grants stay.
+    pub fn forget(&self) {
+        let mut ledger = self.shared.settle(SETTLE);
+        ledger.received.clear();
+        ledger.connections.clear();
+        ledger.token_requests.clear();
+    }
+
+    /// All that was said, for people; secrets are cut out.
+    pub fn dialogue(&self) -> String {
+        let mut text = String::new();
+        for request in self.token_requests() {
+            let kind = request.form.get("grant_type").map_or("", String::as_str);
+            let (method, path) = (&request.method, &request.path);
+            text += &format!("    {method} {path} {kind} -> {}\n", request.status);
+        }
+        for connection in self.connections() {
+            text += &format!("\n{connection}");
+        }
+        text
+    }
+
+    /// The first secret that stands in a text: a token, the client secret, an AUTH response, whole
+    /// or in large part. For tests that nothing leaks into logs, queue files and error texts.
+    pub fn leak_in(&self, text: &[u8]) -> Option<String> {
+        let ledger = self.shared.ledger();
+        let canaries = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"];
+        let parts = ledger.secrets.iter().flat_map(|secret| {
+            let middle = secret.len() / 2;
+            [
+                secret.get(..40),
+                secret.get(middle..middle + 40),
+                Some(secret.as_str()),
+            ]
+        });
+        canaries
+            .into_iter()
+            .chain(parts.flatten().filter(|part| !part.is_empty()))
+            .find(|part| {
+                text.windows(part.len())
+                    .any(|window| window == part.as_bytes())
+            })
+            .map(str::to_owned)
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+    }
+}

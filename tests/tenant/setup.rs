@@ -1,0 +1,83 @@
+//! What kind of tenant it is.
+
+use super::certificates::TlsVersions;
+use super::clock;
+use super::device::SignIn;
+
+/// Everything that differs between customers. Change what a test is about:
+/// `Setup { confidential: true, ..Setup::default() }`.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub mailbox: String,
+    /// Who signs in; differs from the mailbox when a delegate sends for a shared mailbox.
+    pub user: String,
+    /// Other addresses of the mailbox.
+    pub aliases: Vec<String>,
+    /// Recipients in the tenant's own domain.
+    pub recipients: Vec<String>,
+    pub tenant_id: String,
+    pub client_id: String,
+    pub client_secret: String,
+    /// The application has to show its secret with every grant, not with client credentials only.
+    pub confidential: bool,
+    /// A refresh token works once. Microsoft's go on working; other providers' do not.
+    pub old_refresh_tokens_die: bool,
+    /// Seconds; none draws it between 60 and 90 minutes as Microsoft does.
+    pub token_lifetime: Option<i64>,
+    /// Makes access tokens longer, by about four letters for three.
+    pub token_padding: usize,
+    /// What the person at the other device does.
+    pub sign_in: SignIn,
+    /// Seconds between polls, as told to the client.
+    pub device_interval: u32,
+    pub tls: TlsVersions,
+    /// `MAIL FROM:<>` is taken.
+    pub null_sender: bool,
+    pub size_max: u64,
+    pub recipients_max: usize,
+    /// Sessions of the mailbox at the same time.
+    pub connections_max: usize,
+    /// Messages of the mailbox in a minute; none does not count.
+    pub per_minute: Option<usize>,
+    /// Octets of the longest command line, which is AUTH with an initial response.
+    pub auth_line_max: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            mailbox: "alerts@contoso.test".to_owned(),
+            user: "alerts@contoso.test".to_owned(),
+            aliases: vec!["noreply@contoso.test".to_owned()],
+            recipients: vec![
+                "ops@contoso.test".to_owned(),
+                "postmaster@contoso.test".to_owned(),
+            ],
+            tenant_id: clock::guid(),
+            client_id: clock::guid(),
+            client_secret: format!("CANARY-SECRET~{}.+/=", clock::text(24)),
+            confidential: false,
+            old_refresh_tokens_die: false,
+            token_lifetime: None,
+            token_padding: 0,
+            sign_in: SignIn::After(1),
+            device_interval: 1,
+            tls: TlsVersions::Both,
+            null_sender: false,
+            size_max: 157_286_400,
+            recipients_max: 500,
+            connections_max: 3,
+            per_minute: None,
+            auth_line_max: 16_384,
+        }
+    }
+}
+
+impl Setup {
+    /// The tenant's verified domain.
+    pub fn domain(&self) -> &str {
+        self.mailbox
+            .rsplit_once('@')
+            .map_or("contoso.test", |(_, domain)| domain)
+    }
+}

@@ -1,0 +1,6 @@
+//! The tenant can be trusted: it takes what Microsoft takes, and says no where Microsoft does.
+
+mod client;
+mod endpoint;
+mod faults;
+mod submission;
