@@ -1,0 +1,339 @@
+//! Text cases: a call of the program, and what must arrive at the tenant because of it.
+//!
+//! ```text
+//! # why this case exists
+//! set recipients.domain = "contoso.test"     a setting, as in the file
+//! alias root: ops@contoso.test               a line of the alias file
+//! $ sendmail -t -i                           the call; 'quoted words' and \xNN as in a shell
+//! stdin php-mail                             tests/data/php-mail, or lines:
+//! < To: a@example.com
+//! file                                       standard input is a regular file
+//! exit 0
+//! from alerts@contoso.test                   the envelope
+//! to a@example.com b@example.com             one that holds a quote has a line of its own
+//! - Bcc: b@example.com                       a header line that must not arrive
+//! + Date: *                                  a header line that must be new; * is any text
+//! adds Received Message-ID                   the same for fields of any value
+//! body no final newline                      what differs in the body; without it: nothing
+//! says no recipients                         a text on stderr
+//! ```
+//! Whatever is not named must arrive as it was given, and a case without `says` must be silent.
+
+use crate::binary;
+use crate::host::{Host, Ran, finish};
+use crate::tenant::Tenant;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[derive(Default)]
+struct Case {
+    settings: Vec<(String, String, String)>,
+    aliases: String,
+    name: String,
+    arguments: Vec<std::ffi::OsString>,
+    stdin: Vec<u8>,
+    stdin_is_file: bool,
+    exit: i32,
+    from: Option<String>,
+    to: Vec<String>,
+    removed: Vec<String>,
+    added: Vec<String>,
+    body: Option<Vec<u8>>,
+    says: Vec<String>,
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name)
+}
+
+#[test]
+fn every_case_arrives_as_it_says() {
+    let tenant = Tenant::start();
+    for recipient in ["joe", "j", "root", "ANN"] {
+        tenant.add_recipient(&format!("{recipient}@contoso.test"));
+    }
+    let mut failed = Vec::new();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder("cases"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let mut count = 0;
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap();
+        for (number, block) in text
+            .split("\n\n")
+            .enumerate()
+            .filter(|(_, block)| block.contains("\n$ ") || block.starts_with("$ "))
+        {
+            count += 1;
+            let case = parse(block);
+            if let Err(why) = run(&tenant, &case) {
+                failed.push(format!(
+                    "{} block {}:\n{block}\n=> {why}\n",
+                    file.display(),
+                    number + 1
+                ));
+            }
+        }
+    }
+    assert!(count > 0, "no case was found");
+    assert!(
+        failed.is_empty(),
+        "{} of {count} cases failed\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
+    let mut host = Host::configured(&binary(), tenant);
+    for (section, key, value) in &case.settings {
+        host.set(section, key, value);
+    }
+    host.write("etc/aliases", &case.aliases);
+    host.run(
+        "sendmail365",
+        ["login", "--import", "-"],
+        tenant.refresh_token(),
+    )
+    .exits(0);
+    let before = tenant.received().len();
+    let mut command = host.command(&case.name, &case.arguments);
+    let ran = match case.stdin_is_file {
+        false => finish(&mut command, &case.stdin),
+        true => {
+            host.write("home/stdin", &case.stdin);
+            let file = fs::File::open(host.path("home/stdin")).unwrap();
+            Ran::of(command.stdin(file))
+        }
+    };
+    expect("exit status", &ran.status.code(), &Some(case.exit), &ran)?;
+    match case.says.is_empty() {
+        true => expect(
+            "stdout and stderr",
+            &(ran.stdout.as_str(), ran.stderr.as_str()),
+            &("", ""),
+            &ran,
+        )?,
+        false => {
+            for text in &case.says {
+                expect(
+                    &format!("{text:?} on stderr"),
+                    &ran.stderr.contains(text),
+                    &true,
+                    &ran,
+                )?;
+            }
+        }
+    }
+    let received = tenant.received();
+    let arrived = &received[before..];
+    let Some(from) = &case.from else {
+        return expect("messages at the tenant", &arrived.len(), &0, &ran);
+    };
+    expect("messages at the tenant", &arrived.len(), &1, &ran)?;
+    expect("MAIL FROM", &arrived[0].sender, from, &ran)?;
+    expect("RCPT TO", &arrived[0].recipients, &case.to, &ran)?;
+    compare(case, &arrived[0].data)
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    seen: &T,
+    wanted: &T,
+    ran: &Ran,
+) -> Result<(), String> {
+    match seen == wanted {
+        true => Ok(()),
+        false => Err(format!(
+            "{what}: {seen:?}, not {wanted:?}; stderr {:?}",
+            ran.stderr
+        )),
+    }
+}
+
+/// The header that was given, less what must go, plus what must come, is the header that arrived.
+fn compare(case: &Case, data: &[u8]) -> Result<(), String> {
+    let (given_header, given_body) = split(&canonical(&case.stdin));
+    let (header, body) = split(data);
+    let mut left: Vec<Vec<u8>> = fields(&header);
+    let mut wanted = fields(&given_header);
+    for removed in &case.removed {
+        let place = wanted.iter().position(|field| matches(removed, field));
+        wanted.remove(place.ok_or(format!("the input has no {removed:?}"))?);
+    }
+    for field in wanted {
+        let place = left.iter().position(|arrived| *arrived == field);
+        let text = String::from_utf8_lossy(&field).into_owned();
+        left.remove(place.ok_or(format!(
+            "{text:?} did not arrive as it was; {}",
+            shown(&header)
+        ))?);
+    }
+    for added in &case.added {
+        let place = left.iter().position(|arrived| matches(added, arrived));
+        left.remove(place.ok_or(format!("no {added:?} in {}", shown(&header)))?);
+    }
+    if let Some(surplus) = left.first() {
+        return Err(format!("{:?} was added", String::from_utf8_lossy(surplus)));
+    }
+    let wanted = case.body.as_ref().unwrap_or(&given_body);
+    match body == *wanted {
+        true => Ok(()),
+        false => Err(format!("body {}, not {}", shown(&body), shown(wanted))),
+    }
+}
+
+fn shown(octets: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(octets))
+}
+
+fn canonical(octets: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for line in octets.split_inclusive(|&octet| octet == b'\n') {
+        let end = line
+            .iter()
+            .rposition(|octet| !b"\r\n".contains(octet))
+            .map_or(0, |last| last + 1);
+        lines.extend_from_slice(&line[..end]);
+        lines.extend_from_slice(b"\r\n");
+    }
+    lines
+}
+
+fn split(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    if message.starts_with(b"\r\n") {
+        return (Vec::new(), message[2..].to_vec());
+    }
+    match message.windows(4).position(|window| window == b"\r\n\r\n") {
+        Some(end) => (message[..end + 2].to_vec(), message[end + 4..].to_vec()),
+        None => (message.to_vec(), Vec::new()),
+    }
+}
+
+fn fields(header: &[u8]) -> Vec<Vec<u8>> {
+    let mut fields: Vec<Vec<u8>> = Vec::new();
+    for line in header.split_inclusive(|&octet| octet == b'\n') {
+        match (line.first(), fields.last_mut()) {
+            (Some(b' ' | b'\t'), Some(field)) => field.extend_from_slice(line),
+            _ => fields.push(line.to_vec()),
+        }
+    }
+    fields
+}
+
+/// Whether a field is the pattern; `*` stands for any text, `\n` for a fold.
+fn matches(pattern: &str, field: &[u8]) -> bool {
+    let field = String::from_utf8_lossy(field);
+    let field = field.trim_end_matches("\r\n");
+    let pattern = pattern
+        .replace("\\n", "\r\n")
+        .replace("\\t", "\t")
+        .replace("\\r", "\r");
+    let mut rest = field;
+    let parts: Vec<&str> = pattern.split('*').collect();
+    for (place, part) in parts.iter().enumerate() {
+        let found = match place {
+            0 => rest.starts_with(part).then_some(0),
+            _ if place + 1 == parts.len() => rest.ends_with(part).then(|| rest.len() - part.len()),
+            _ => rest.find(part),
+        };
+        match found {
+            Some(start) => rest = &rest[start + part.len()..],
+            None => return false,
+        }
+    }
+    parts.len() > 1 || rest.is_empty()
+}
+
+fn parse(block: &str) -> Case {
+    let mut case = Case::default();
+    for line in block
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "set" => {
+                let (name, value) = rest.split_once(" = ").expect("set SECTION.KEY = VALUE");
+                let (section, key) = name.split_once('.').expect("set SECTION.KEY = VALUE");
+                case.settings
+                    .push((section.into(), key.into(), value.into()));
+            }
+            "alias" => case.aliases.push_str(&format!("{rest}\n")),
+            "$" => {
+                let mut words = words(rest);
+                case.name = words.remove(0).into_string().unwrap();
+                case.arguments = words;
+            }
+            "stdin" => case.stdin = fs::read(folder("data").join(rest)).unwrap(),
+            "<" => {
+                case.stdin.extend(unescaped(rest));
+                case.stdin.push(b'\n');
+            }
+            "file" => case.stdin_is_file = true,
+            "exit" => case.exit = rest.parse().unwrap(),
+            "from" => case.from = Some(rest.to_owned()),
+            "to" if rest.contains('"') => case.to.push(rest.to_owned()),
+            "to" => case.to.extend(rest.split(' ').map(str::to_owned)),
+            "-" => case.removed.push(rest.to_owned()),
+            "+" => case.added.push(rest.to_owned()),
+            "adds" => case
+                .added
+                .extend(rest.split(' ').map(|name| format!("{name}: *"))),
+            "body" => case.body = Some(unescaped(rest)),
+            "says" => case.says.push(rest.to_owned()),
+            _ => panic!("no such word in a case: {line:?}"),
+        }
+    }
+    case
+}
+
+/// Words as a shell splits them, single quotes and `\xNN` only.
+fn words(text: &str) -> Vec<std::ffi::OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for character in text.chars() {
+        match character {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+        .iter()
+        .map(|word| std::ffi::OsString::from_vec(unescaped(word)))
+        .collect()
+}
+
+/// `\xNN`, `\r`, `\n`, `\t` and `\\` into octets.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('\\') {
+        octets.extend_from_slice(&rest.as_bytes()[..start]);
+        let (octet, size) = match rest.as_bytes().get(start + 1) {
+            Some(b'x') => (
+                u8::from_str_radix(&rest[start + 2..start + 4], 16).unwrap(),
+                4,
+            ),
+            Some(b'r') => (b'\r', 2),
+            Some(b'n') => (b'\n', 2),
+            Some(b't') => (b'\t', 2),
+            _ => (b'\\', 2),
+        };
+        octets.push(octet);
+        rest = &rest[start + size..];
+    }
+    octets.extend_from_slice(rest.as_bytes());
+    octets
+}

@@ -1,0 +1,144 @@
+//! The configuration file, as administrators leave it at three in the morning (rows C of the faults).
+
+use crate::binary;
+use crate::host::Host;
+use crate::submission::MESSAGE;
+use crate::tenant::Tenant;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+fn text(host: &Host) -> String {
+    fs::read_to_string(host.path("etc/config.toml")).unwrap()
+}
+
+/// Runs a message against a configuration with one fault in it: 78, two lines, nothing sent.
+#[track_caller]
+fn refused(host: &Host, says: &str) {
+    host.sendmail(["-t", "-i"], MESSAGE)
+        .exits(78)
+        .in_two_lines()
+        .says(says);
+}
+
+#[test]
+fn every_fault_of_the_file_is_named_with_its_place() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let good = text(&host);
+    let config = host.path("etc/config.toml");
+
+    fs::remove_file(&config).unwrap();
+    refused(&host, "config.toml"); // C01
+    for (content, says) in [
+        (format!("{good}\n[smtp\n"), "config.toml:"), // C03
+        (
+            good.replace("mailbox", "mailbx"),
+            "the nearest is \"mailbox\"",
+        ), // C04
+        (
+            good.replace("[account]", "[acount]"),
+            "the nearest is \"account\"",
+        ),
+        (good.replace("tenant = ", "# "), "account] tenant"), // C09
+        (
+            good.replace("hello = \"web1", "hello = \"web 1"),
+            "smtp.hello",
+        ),
+        ("x".repeat(1024 * 1024 + 1), "larger than"), // C08
+        ("\u{0}\u{1}".to_owned(), "config.toml:1"),
+    ] {
+        host.write("etc/config.toml", content);
+        refused(&host, says);
+    }
+    host.write("etc/config.toml", b"[account]\nmailbox = \"\xff\"\n");
+    refused(&host, "config.toml:2");
+
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
+    refused(&host, "regular file"); // C07
+    fs::remove_dir(&config).unwrap();
+    Command::new("mkfifo").arg(&config).status().unwrap();
+    refused(&host, "regular file"); // C07: at once, although nobody writes into it
+    fs::remove_file(&config).unwrap();
+
+    host.write("etc/config.toml", &good);
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+}
+
+/// C05.
+#[test]
+fn a_file_or_folder_that_others_could_replace_is_not_used() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    for below in ["etc/config.toml", "etc"] {
+        let path = host.path(below);
+        let before = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(before.mode() | 0o002)).unwrap();
+        refused(&host, "can be changed by others");
+        fs::set_permissions(&path, before).unwrap();
+    }
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+}
+
+/// A04, A05, C02: a caller who names a file gets what his own rights give him.
+#[test]
+fn a_named_file_is_read_with_the_callers_rights() {
+    if !crate::needs("setpriv") || !crate::is_root() {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let shadow = host.path("etc/shadow.toml");
+    fs::write(&shadow, "CANARY:secret:line\n").unwrap();
+    fs::set_permissions(&shadow, fs::Permissions::from_mode(0o600)).unwrap();
+    let as_nobody = |config: &std::path::Path| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command
+            .arg(host.path("usr/sbin/sendmail"))
+            .arg("-C")
+            .arg(config)
+            .args(["-t", "-i"]);
+        crate::host::finish(&mut command, MESSAGE.as_bytes())
+    };
+    as_nobody(&shadow)
+        .exits(78)
+        .in_two_lines()
+        .says("ermission denied");
+    fs::remove_file(&shadow).unwrap();
+}
+
+/// C10.
+#[test]
+fn a_read_error_on_the_file_is_no_empty_file() {
+    if !crate::needs("strace") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let config = host.path("etc/config.toml");
+    let inner = host.command("sendmail", ["-t", "-i"]);
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-qq", "-o", "/dev/null", "-P"])
+        .arg(&config);
+    command.args(["-e", "inject=read:error=EIO", "--"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    let ran = crate::host::finish(&mut command, MESSAGE.as_bytes());
+    ran.exits(78).says("config.toml");
+    assert_eq!(tenant.received().len(), 0);
+}
+
+#[test]
+fn help_and_version_need_no_configuration() {
+    let host = Host::bare(&binary());
+    for word in ["--help", "--version"] {
+        let ran = crate::host::finish(host.bare_command("sendmail").arg(word), b"");
+        ran.exits(0);
+        assert!(
+            ran.stdout.contains("sendmail") && ran.stderr.is_empty(),
+            "{ran:#?}"
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! `Host`: a root with etc and var, a configuration that points at the tenant, and the built
+//! binary run in it.
+
+use crate::tenant::Tenant;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Stands in every secret of the tests and must never be seen outside the token slots.
+pub const CANARY: &str = "CANARY";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A host with the program installed.
+pub struct Host {
+    root: PathBuf,
+    settings: Vec<(String, String, String)>,
+}
+
+impl Host {
+    /// A host whose administrator has configured the tenant and signed in.
+    pub fn with(binary: &Path, tenant: &Tenant) -> Host {
+        let host = Host::configured(binary, tenant);
+        let token = tenant.refresh_token();
+        host.run("sendmail365", ["login", "--import", "-"], token.as_bytes())
+            .exits(0);
+        host
+    }
+
+    /// The same before the sign-in.
+    pub fn configured(binary: &Path, tenant: &Tenant) -> Host {
+        let mut host = Host::bare(binary);
+        fs::write(host.path("etc/ca.pem"), tenant.ca_pem()).unwrap();
+        for (section, key, value) in [
+            ("account", "mailbox", text(tenant.mailbox())),
+            ("account", "tenant", text(tenant.tenant_id())),
+            ("account", "client_id", text(tenant.client_id())),
+            ("endpoint", "authority", text(&tenant.authority())),
+            (
+                "endpoint",
+                "ca_file",
+                text(host.path("etc/ca.pem").to_str().unwrap()),
+            ),
+            ("smtp", "host", text("localhost")),
+            ("smtp", "port", tenant.smtp_port().to_string()),
+            ("smtp", "hello", text("web1.contoso.test")),
+            (
+                "recipients",
+                "aliases",
+                text(host.path("etc/aliases").to_str().unwrap()),
+            ),
+            (
+                "paths",
+                "tokens",
+                text(host.path("etc/tokens").to_str().unwrap()),
+            ),
+            (
+                "paths",
+                "state",
+                text(host.path("var/state").to_str().unwrap()),
+            ),
+            ("log", "syslog", "false".to_owned()),
+            ("log", "file", text(host.path("var/log").to_str().unwrap())),
+        ] {
+            host.set(section, key, &value);
+        }
+        host
+    }
+
+    /// A root with the program in it and nothing else.
+    pub fn bare(binary: &Path) -> Host {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("sm365-{}-{number}", std::process::id()));
+        for folder in ["etc/tokens", "var/state", "usr/sbin", "home"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+        for name in [
+            "sendmail365",
+            "sendmail",
+            "mailq",
+            "newaliases",
+            "send-mail",
+        ] {
+            symlink(binary, root.join("usr/sbin").join(name)).unwrap();
+        }
+        Host {
+            root,
+            settings: Vec::new(),
+        }
+    }
+
+    /// Sets one setting; `value` is TOML. A later call replaces an earlier one.
+    pub fn set(&mut self, section: &str, key: &str, value: &str) {
+        self.settings
+            .retain(|(s, k, _)| (s.as_str(), k.as_str()) != (section, key));
+        self.settings
+            .push((section.to_owned(), key.to_owned(), value.to_owned()));
+        let mut sections: Vec<&str> = self.settings.iter().map(|(s, ..)| s.as_str()).collect();
+        sections.sort_unstable();
+        sections.dedup();
+        let mut toml = String::new();
+        for section in sections {
+            toml.push_str(&format!("[{section}]\n"));
+            for (_, key, value) in self.settings.iter().filter(|(s, ..)| s == section) {
+                toml.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        self.write("etc/config.toml", toml);
+    }
+
+    /// A path below the host's root.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root.join(below)
+    }
+
+    /// Writes a file below the root.
+    pub fn write(&self, below: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(below), content).unwrap();
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        fs::read(self.path("var/log"))
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Runs `sendmail` with the host's configuration.
+    pub fn sendmail<I>(&self, arguments: I, stdin: impl AsRef<[u8]>) -> Ran
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        self.run("sendmail", arguments, stdin)
+    }
+
+    /// Runs one of the program's names with the host's configuration.
+    pub fn run<I>(&self, name: &str, arguments: I, stdin: impl AsRef<[u8]>) -> Ran
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        let mut command = self.command(name, arguments);
+        finish(&mut command, stdin.as_ref())
+    }
+
+    /// The same, not yet started, for a test that changes its surroundings.
+    pub fn command<I>(&self, name: &str, arguments: I) -> Command
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        let mut arguments: Vec<std::ffi::OsString> = arguments
+            .into_iter()
+            .map(|word| word.as_ref().to_owned())
+            .collect();
+        let after_verb = usize::from(name == "sendmail365" && !arguments.is_empty());
+        let config = self.path("etc/config.toml").into_os_string();
+        arguments.splice(after_verb..after_verb, ["-C".into(), config]);
+        let mut command = self.bare_command(name);
+        command.args(arguments);
+        command
+    }
+
+    /// The program without any argument, not even the configuration.
+    pub fn bare_command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.path("usr/sbin").join(name));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(&self.root);
+        command
+    }
+
+    /// Fails if a secret is in any file but the token slots and the files named.
+    pub fn no_secret_outside(&self, but: &[&str]) {
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_symlink() {
+                    continue;
+                }
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.file_name().unwrap().to_str().unwrap();
+                let slot = ["token.0", "token.1"].contains(&name) || but.contains(&name);
+                let content = fs::read(&path).unwrap_or_default();
+                assert!(
+                    slot || !holds_secret(&content),
+                    "{} holds a secret",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.no_secret_outside(&["client-secret"]);
+        }
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn text(value: &str) -> String {
+    format!("{value:?}")
+}
+
+fn holds_secret(content: &[u8]) -> bool {
+    content
+        .windows(CANARY.len())
+        .any(|window| window == CANARY.as_bytes())
+}
+
+/// Starts a command, feeds it and waits for it.
+pub fn finish(command: &mut Command, stdin: &[u8]) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let stdin = stdin.to_owned();
+    // A program that leaves its input unread gives EPIPE here; the exit code tells the rest.
+    let feeder = std::thread::spawn(move || pipe.write_all(&stdin).is_ok());
+    let output = child.wait_with_output().unwrap();
+    let read_all = feeder.join().unwrap();
+    Ran::new(output.status, output.stdout, output.stderr, read_all)
+}
+
+/// What a run of the program ended in. Every one is searched for secrets.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    /// The program read its input to the end, so that no caller dies of SIGPIPE.
+    pub read_all: bool,
+}
+
+impl Ran {
+    /// Runs a command whose input has been chosen already.
+    pub fn of(command: &mut Command) -> Ran {
+        let output = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        Ran::new(output.status, output.stdout, output.stderr, true)
+    }
+
+    fn new(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>, read_all: bool) -> Ran {
+        assert!(
+            !holds_secret(&stdout) && !holds_secret(&stderr),
+            "a secret was printed"
+        );
+        let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+        Ran {
+            status,
+            stdout: text(stdout),
+            stderr: text(stderr),
+            read_all,
+        }
+    }
+
+    /// Expects an exit status.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Ran {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        self
+    }
+
+    /// Expects a text on stderr.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Ran {
+        assert!(self.stderr.contains(text), "no {text:?} in {self:#?}");
+        self
+    }
+
+    /// Expects not one octet on stdout and stderr.
+    #[track_caller]
+    pub fn silently(&self) -> &Ran {
+        assert_eq!(
+            (self.stdout.as_str(), self.stderr.as_str()),
+            ("", ""),
+            "{self:#?}"
+        );
+        self
+    }
+
+    /// Expects the shape of every failure: one line that says what and why, one that says what to do.
+    #[track_caller]
+    pub fn in_two_lines(&self) -> &Ran {
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        let shaped = lines.len() == 2 && lines.iter().all(|line| line.contains(": "));
+        assert!(
+            shaped && self.stdout.is_empty() && self.read_all,
+            "{self:#?}"
+        );
+        self
+    }
+}

@@ -1,0 +1,238 @@
+//! What comes in on standard input and in argv, beyond what a text case can say (rows A and I).
+
+use crate::binary;
+use crate::host::{Host, Ran, finish};
+use crate::submission::MESSAGE;
+use crate::tenant::Tenant;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+fn traced(host: &Host, inject: &str) -> Ran {
+    let inner = host.command("sendmail", ["-i", "ops@example.com"]);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", inject, "--"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    finish(&mut command, MESSAGE.as_bytes())
+}
+
+/// I03: the read that fails is the first one on descriptor 0, found by its number among all reads.
+#[test]
+fn a_read_error_never_yields_a_truncated_message() {
+    if !crate::needs("strace") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let inner = host.command("sendmail", ["-i", "ops@example.com"]);
+    let mut reads = Command::new("strace");
+    reads.args(["-f", "-qq", "-e", "trace=read", "--"]);
+    reads.arg(inner.get_program()).args(inner.get_args());
+    let trace = finish(&mut reads, MESSAGE.as_bytes()).stderr;
+    let calls: Vec<&str> = trace
+        .lines()
+        .filter(|line| line.contains("read("))
+        .collect();
+    let stdin: Vec<usize> = (0..calls.len())
+        .filter(|&place| calls[place].contains("read(0,"))
+        .collect();
+    assert!(stdin.len() >= 2, "{trace}");
+    let sent = tenant.received().len();
+    for place in &stdin {
+        let ran = traced(&host, &format!("inject=read:error=EIO:when={}", place + 1));
+        ran.exits(74).says("Input/output error");
+    }
+    assert_eq!(tenant.received().len(), sent);
+    for place in &stdin {
+        let spec = format!("inject=read:error=EINTR:when={}", place + 1);
+        traced(&host, &spec).exits(0).silently();
+    }
+    assert_eq!(tenant.received().len(), sent + stdin.len());
+}
+
+/// I05, I06.
+#[test]
+fn a_directory_and_a_closed_descriptor_are_told_apart() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let mut command = host.command("sendmail", ["-t", "-i"]);
+    Ran::of(command.stdin(File::open("/tmp").unwrap()))
+        .exits(74)
+        .says("directory");
+    let mut command = host.command("sendmail", ["-t", "-i"]);
+    Ran::of(command.stdin(Stdio::null()))
+        .exits(64)
+        .says("no recipient");
+    let inner = host.command("sendmail", ["-t", "-i"]);
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", "exec \"$@\" <&-", "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    Ran::of(&mut shell).exits(64).says("no recipient");
+    assert_eq!(tenant.received().len(), 0);
+}
+
+/// I07: design settles 65; the input is read to its end all the same.
+#[test]
+fn a_message_over_the_limit_is_drained_and_refused_with_both_sizes() {
+    let tenant = Tenant::start();
+    let mut host = Host::with(&binary(), &tenant);
+    host.set("limits", "message_size", "\"100KB\"");
+    let large = format!("{MESSAGE}{}", "x".repeat(5_000_000));
+    let ran = host.sendmail(["-t", "-i"], large);
+    ran.exits(65).in_two_lines().says("100000");
+    assert_eq!(tenant.received().len(), 0);
+}
+
+/// I08: a writer that stalls holds nobody up but himself.
+#[test]
+fn a_writer_that_stalls_holds_no_lock() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let mut command = host.command("sendmail", ["-t", "-i"]);
+    let mut stalled = command.stdin(Stdio::piped()).spawn().unwrap();
+    stalled
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"From: Alerts")
+        .unwrap();
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    let held: Vec<_> = std::fs::read_dir(format!("/proc/{}/fd", stalled.id()))
+        .map(|entries| {
+            entries
+                .flatten()
+                .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+                .collect()
+        })
+        .unwrap_or_default();
+    stalled.kill().unwrap();
+    stalled.wait().unwrap();
+    let own = |path: &std::path::PathBuf| path.starts_with(host.path(""));
+    assert!(!held.iter().any(own), "{held:?}");
+}
+
+/// I09.
+#[test]
+fn a_header_over_a_megabyte_is_refused() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let large = format!(
+        "To: ops@example.com\nX-Large: {}\n\nx\n",
+        "x".repeat(1024 * 1024)
+    );
+    host.sendmail(["-t", "-i"], large).exits(65).in_two_lines();
+    let many = format!("To: ops@example.com\n{}\nx\n", "X-Many: x\n".repeat(10_001));
+    host.sendmail(["-t", "-i"], many).exits(65).in_two_lines();
+    assert_eq!(tenant.received().len(), 0);
+}
+
+/// I10, and a body of many megabytes.
+#[test]
+fn long_lines_and_large_bodies_arrive_whole() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    for body in ["x".repeat(200_000), ".\n..\n".repeat(1_000_000)] {
+        host.sendmail(["-t", "-i"], format!("{MESSAGE}{body}"))
+            .exits(0)
+            .silently();
+        let received = tenant.received().pop().unwrap();
+        let wanted = format!("hello\n{body}").replace('\n', "\r\n");
+        let wanted = if wanted.ends_with("\r\n") {
+            wanted
+        } else {
+            format!("{wanted}\r\n")
+        };
+        assert!(
+            received.data.ends_with(wanted.as_bytes()),
+            "{} octets",
+            received.data.len()
+        );
+    }
+}
+
+/// I16.
+#[test]
+fn more_recipients_than_any_transaction_takes_are_refused_before_the_server() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let list: Vec<String> = (0..1200)
+        .map(|number| format!("r{number}@example.com"))
+        .collect();
+    let ran = host.sendmail(["-t", "-i"], format!("To: {}\n\nx\n", list.join(",\n ")));
+    ran.exits(69)
+        .in_two_lines()
+        .says("too many for one transaction");
+    assert_eq!(tenant.connections().len(), 0);
+}
+
+/// I17: a writer that dies cannot be told from one that has finished.
+#[test]
+fn what_a_dead_writer_wrote_is_sent() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    host.sendmail(
+        ["-i", "ops@example.com"],
+        "From: Alerts <alerts@contoso.test>\n\nhalf a li",
+    )
+    .exits(0)
+    .silently();
+    assert!(tenant.received()[0].data.ends_with(b"half a li\r\n"));
+}
+
+/// A07.
+#[test]
+fn very_long_arguments_are_taken() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let recipients: Vec<String> = (0..400)
+        .map(|number| format!("{number:03}{}@{}.test", "x".repeat(61), "y".repeat(60)))
+        .collect();
+    let name = "N".repeat(100 * 1024);
+    let fixed = ["-i", "-F", &name];
+    let arguments = fixed
+        .iter()
+        .copied()
+        .chain(recipients.iter().map(String::as_str));
+    host.sendmail(arguments, "\nx\n").exits(0).silently();
+    let received = tenant.received();
+    assert_eq!(received[0].recipients.len(), 400);
+    assert!(received[0].data.len() < 2000, "the name is cut");
+    assert!(host.log().contains("nrcpt=400"));
+}
+
+/// A08. The kernel of today passes an empty name in place of no argument at all.
+#[test]
+fn argc_0_is_an_error_and_no_crash() {
+    let host = Host::bare(&binary());
+    let mut command = Command::new(host.path("usr/sbin/sendmail"));
+    let ran = finish(command.arg0("").env_clear(), b"");
+    ran.exits(64);
+}
+
+/// O07: no input may panic; the hook is tried beside `run`. Here: none of these does.
+#[test]
+fn odd_bytes_everywhere_do_not_crash() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let alphabet = b"From: To:<>@,;()\"\\ \t\r\n\0.ab\xff\xc3\xa4=?:[]";
+    for _ in 0..60 {
+        let size = random() % 400;
+        let text: Vec<u8> = (0..size)
+            .map(|_| alphabet[(random() % alphabet.len() as u64) as usize])
+            .collect();
+        let ran = host.sendmail(["-t"], text);
+        let code = ran.status.code();
+        assert!(matches!(code, Some(0 | 64 | 65 | 67)), "{ran:#?}");
+        assert!(ran.read_all);
+    }
+}
