@@ -1,0 +1,175 @@
+//! `cargo run --example demo`: a message on its way from a caller to Microsoft 365, without either.
+//!
+//! ```text
+//! cargo run --example demo                     a sample message, as PHP's mail() writes it
+//! cargo run --example demo < message           that message
+//! cargo run --example demo -- --keep           the tenant stays up for commands by hand
+//! ```
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a demonstration that shares the parts of the tests"
+)]
+
+#[path = "../host.rs"]
+mod host;
+#[path = "mod.rs"]
+mod tenant;
+
+use host::Host;
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+use tenant::Tenant;
+
+/// What `mail($to, $subject, $body, $headers)` of PHP 8 hands over: CRLF header, LF body.
+const SAMPLE: &str = "To: ops@contoso.test\r\n\
+    Subject: Disk almost full on web1\r\n\
+    From: Monitoring <root@web1.example.org>\r\n\
+    Bcc: audit@example.com\r\n\
+    \r\n\
+    /var is at 97 %.\n\
+    .\n\
+    A line with a lone dot is text.\n\r\n";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let keep = arguments.iter().any(|word| word == "--keep");
+    if let Some(unknown) = arguments.iter().find(|word| *word != "--keep") {
+        eprintln!("demo: unknown word {unknown}\ndemo: the only one is --keep");
+        return ExitCode::from(64);
+    }
+    let Some(binary) = build() else {
+        eprintln!("demo: cannot build sendmail365\ndemo: run `cargo build` and read what it says");
+        return ExitCode::FAILURE;
+    };
+    let message = piped_in().unwrap_or_else(|| SAMPLE.as_bytes().to_vec());
+
+    heading("A simulated Microsoft 365 tenant starts on loopback");
+    let tenant = Tenant::start();
+    println!("token endpoint   {}", tenant.token_url());
+    println!(
+        "submission       {}:{}, STARTTLS",
+        tenant.smtp_host(),
+        tenant.smtp_port()
+    );
+    println!("mailbox          {}", tenant.mailbox());
+
+    heading("The administrator signs in: sendmail365 login --import -");
+    let host = Host::configured(&binary, &tenant);
+    let signed_in = host.run(
+        "sendmail365",
+        ["login", "--import", "-"],
+        tenant.refresh_token(),
+    );
+    print!("{}{}", signed_in.stdout, signed_in.stderr);
+
+    heading("A caller hands a message to sendmail -t -i");
+    print!("{}", shown(&message));
+    let ran = host.sendmail(["-t", "-i"], &message);
+
+    heading("The dialogue, the token left out");
+    print!("{}", tenant.dialogue());
+
+    let received = tenant.received();
+    for delivered in &received {
+        heading("The envelope");
+        println!("MAIL FROM  <{}>", delivered.sender);
+        for recipient in &delivered.recipients {
+            println!("RCPT TO    <{recipient}>");
+        }
+        heading("The message as it arrived");
+        print!("{}", shown(&delivered.data));
+    }
+
+    heading("The log");
+    print!("{}", host.log());
+    heading("What the caller sees");
+    print!("{}{}", ran.stdout, ran.stderr);
+    let code = ran.status.code().unwrap_or(1);
+    println!("exit status {code}");
+    if keep {
+        stay(&host);
+    }
+    // A demonstration that did not deliver has not shown what it is for.
+    match (code, received.is_empty()) {
+        (0, true) => ExitCode::FAILURE,
+        (code, _) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+    }
+}
+
+/// Builds the program beside this one, since running an example does not.
+fn build() -> Option<PathBuf> {
+    let folder = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--locked", "--bin", "sendmail365"]);
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let built = command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .ok()?
+        .success();
+    let binary = folder.join("sendmail365");
+    (built && binary.exists()).then_some(binary)
+}
+
+fn piped_in() -> Option<Vec<u8>> {
+    let mut stdin = io::stdin().lock();
+    let mut message = Vec::new();
+    if !stdin.is_terminal() {
+        stdin.read_to_end(&mut message).ok()?;
+    }
+    Some(message).filter(|message| !message.is_empty())
+}
+
+fn heading(text: &str) {
+    println!("\n== {text}");
+}
+
+/// A message for the eye: line ends as line ends, other control characters escaped.
+fn shown(message: &[u8]) -> String {
+    let text = String::from_utf8_lossy(message).replace("\r\n", "\n");
+    let escaped: String = text
+        .chars()
+        .map(|character| match character {
+            '\n' | '\t' => character.to_string(),
+            other if other.is_control() => other.escape_default().to_string(),
+            other => other.to_string(),
+        })
+        .collect();
+    escaped
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect()
+}
+
+fn stay(host: &Host) {
+    let config = host.path("etc/config.toml");
+    let program = |name: &str| host.path("usr/sbin").join(name);
+    let show = |path: &Path| path.display().to_string();
+    let (sendmail, config) = (show(&program("sendmail")), show(&config));
+    heading("The tenant stays up. Try by hand, in another terminal");
+    println!("printf 'To: you@example.com\\n\\nhello\\n' | {sendmail} -C {config} -t -i -v");
+    println!("printf 'Subject: local name\\n\\nhello\\n' | {sendmail} -C {config} -i root");
+    println!("{sendmail} --help");
+    println!("cat {config} {}", show(&host.path("var/log")));
+    match io::stdin().is_terminal() {
+        true => {
+            println!("\nEnter ends it.");
+            let _ = io::stdin().read_line(&mut String::new());
+        }
+        false => {
+            println!("\nIt ends after an hour, or with Ctrl-C.");
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+    }
+}
