@@ -114,7 +114,7 @@ impl<'a> Job<'a> {
     }
 
     fn submit(&self, wishes: &Submission) -> Result<Outcome, Failure> {
-        let config = self.configure(wishes.config.as_deref())?;
+        let (config, callers_own) = self.configure(wishes.config.as_deref())?;
         let journal = self.journal(&config.log);
         let desk = Desk {
             config: &config,
@@ -123,6 +123,7 @@ impl<'a> Job<'a> {
             id: &self.id,
             now: self.now,
             host: &host_name(),
+            callers_own,
             regular_file: stdio::stdin_is_regular_file(),
         };
         let mut watch = |direction: Direction, line: &str| {
@@ -141,12 +142,12 @@ impl<'a> Job<'a> {
         let Some(import) = &wishes.import else {
             return Err(later("signing in without --import"));
         };
-        let config = self.configure(wishes.config.as_deref())?;
+        let (config, _) = self.configure(wishes.config.as_deref())?;
         login::import(import, &config, &self.journal(&config.log), self.now)
     }
 
-    /// Reads the configuration; one that the caller chose is read with his own rights only.
-    fn configure(&self, named: Option<&Path>) -> Result<Config, Failure> {
+    /// Reads the configuration, and tells whether the caller chose it: then his own rights must do.
+    fn configure(&self, named: Option<&Path>) -> Result<(Config, bool), Failure> {
         if named.is_some() {
             privilege::drop_for_good()?;
         }
@@ -154,10 +155,11 @@ impl<'a> Job<'a> {
         if location.callers_own {
             privilege::drop_for_good()?;
         }
-        file::load(&location, self.caller).inspect_err(|failure| {
+        let config = file::load(&location, self.caller).inspect_err(|failure| {
             let log = Log::new(Some(Log::SYSLOG.into()), None);
             self.record(&log, self.config_event(&location), failure);
-        })
+        })?;
+        Ok((config, location.callers_own))
     }
 
     fn config_event(&self, location: &Location) -> &'static str {

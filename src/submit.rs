@@ -36,6 +36,8 @@ pub struct Desk<'a> {
     pub now: SystemTime,
     /// Name of this host, for Received and alias lookups.
     pub host: &'a str,
+    /// Whether the caller brought the configuration, so that his rights must do.
+    pub callers_own: bool,
     /// Whether standard input is a regular file, which ends by itself.
     pub regular_file: bool,
 }

@@ -109,6 +109,36 @@ fn a_named_file_is_read_with_the_callers_rights() {
     fs::remove_file(&shadow).unwrap();
 }
 
+/// A04: the host's sign-in is out of reach for whoever brings his own configuration.
+#[test]
+fn the_hosts_sign_in_is_out_of_reach_with_a_configuration_of_ones_own() {
+    if !crate::needs("setpriv") || !crate::is_root() {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let tokens = host.path("etc/tokens");
+    fs::set_permissions(&tokens, fs::Permissions::from_mode(0o750)).unwrap();
+    let own = host.path("home/own.toml");
+    fs::write(&own, text(&host)).unwrap();
+    std::os::unix::fs::chown(&own, Some(65534), None).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command
+        .arg(host.path("usr/sbin/sendmail"))
+        .arg("-C")
+        .arg(&own)
+        .args(["-t", "-i"]);
+    let ran = crate::host::finish(&mut command, MESSAGE.as_bytes());
+    ran.exits(78).in_two_lines().says("no credentials");
+    assert_eq!(
+        tenant.connections().len() + tenant.token_requests().len(),
+        1,
+        "the sign-in"
+    );
+}
+
 /// C10.
 #[test]
 fn a_read_error_on_the_file_is_no_empty_file() {

@@ -305,6 +305,20 @@ fn odd_but_usable_answers_are_used() {
     }
 }
 
+/// H01.
+#[test]
+fn an_endpoint_whose_name_is_unknown_is_told_as_such() {
+    let tenant = Tenant::start();
+    let mut host = Host::with(&binary(), &tenant);
+    expire(&host);
+    host.set("endpoint", "authority", "\"https://nowhere.invalid\"");
+    host.sendmail(["-t", "-i"], MESSAGE)
+        .exits(75)
+        .in_two_lines()
+        .says("nowhere.invalid");
+    assert!(host.log().contains("stage=token-http"), "{}", host.log());
+}
+
 /// H15, H16: the refresh token goes to the configured host and to no other.
 #[test]
 fn a_redirect_is_not_followed() {

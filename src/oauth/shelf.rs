@@ -198,8 +198,7 @@ impl Reading {
                 .because(format!("{path} cannot be read ({err})"))
                 .fix(
                     "token.0, token.1 and token.lock have to be root:sendmail365 with mode 0660, their \
-                     directory root:sendmail365 0750 and the program root:sendmail365 2755; \
-                     `sendmail365 doctor` as root finds which is not",
+                     directory root:sendmail365 0750",
                 )
                 .with_err(err)
                 .with_reason("unreadable"),
@@ -207,7 +206,7 @@ impl Reading {
     }
 }
 
-const LOGIN: &str = "run `sendmail365 login` as root, or `sendmail365 login --import FILE`";
+const LOGIN: &str = "run `sendmail365 login --import FILE` as root";
 
 /// Opens the first lock file that exists; it is never made here.
 pub(crate) fn open_lock(dirs: &[PathBuf]) -> io::Result<File> {

@@ -7,6 +7,7 @@ use crate::mail::message::Message;
 use crate::oauth::{self, AccessToken};
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp;
+use crate::sys::log::Level;
 use crate::sys::tls::Tls;
 
 /// Most recipients of one transaction: a mailbox can be set to take up to 1,000.
@@ -38,7 +39,9 @@ pub(super) fn offer(
     }
     let store = oauth::Store::new(desk.config.token_dirs.clone());
     let grant = desk.config.sign_in(&store);
-    let token = grant.access_token(desk.journal, desk.now)?;
+    let token = grant
+        .access_token(desk.journal, desk.now)
+        .map_err(|failure| own_sign_in(desk, failure))?;
     let tls = Tls::new(&desk.config.roots)?;
     let mut session = match sign_in(desk, &tls, &token, watch) {
         Err(rejection) if rejection.token_refused => {
@@ -81,6 +84,21 @@ fn sign_in(
         watch,
     )?;
     Ok(session)
+}
+
+/// A caller who brings his own configuration needs a sign-in of his own with it: the host's is out
+/// of his reach, and no administrator will ever end that.
+fn own_sign_in(desk: &Desk<'_>, failure: Failure) -> Failure {
+    let unreachable = matches!(failure.reason(), Some("no-token" | "unreadable"));
+    if !desk.callers_own || desk.caller.uid == 0 || !unreachable {
+        return failure;
+    }
+    let line = desk.journal.line("denied").word("what", "config-override");
+    desk.journal.write(Level::Warning, &line);
+    Failure::new(Class::Config, "no credentials with the configuration that you chose")
+        .because(failure.why().unwrap_or("there is no sign-in"))
+        .fix("name a directory of your own in [paths] tokens and run `sendmail365 login --import FILE`, or leave out -C")
+        .at(Stage::Token)
 }
 
 fn path(address: &Address) -> Result<smtp::Path, Failure> {
