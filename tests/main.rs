@@ -16,6 +16,7 @@ mod configuration;
 mod environment;
 mod host;
 mod input;
+mod properties;
 mod submission;
 mod tenant;
 mod tenant_selftest;

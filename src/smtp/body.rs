@@ -4,14 +4,20 @@
 ///
 /// A lone CR or LF becomes CRLF: a server that takes one for a line end must not find an end of
 /// data, hence a second message, where we saw text.
-pub(crate) struct Stuffing {
+pub struct Stuffing {
     line_start: bool,
     after_cr: bool,
 }
 
+impl Default for Stuffing {
+    fn default() -> Stuffing {
+        Stuffing::new()
+    }
+}
+
 impl Stuffing {
     /// At the first line.
-    pub(crate) fn new() -> Stuffing {
+    pub fn new() -> Stuffing {
         Stuffing {
             line_start: true,
             after_cr: false,
@@ -19,7 +25,7 @@ impl Stuffing {
     }
 
     /// Appends the next piece of the message to `wire`.
-    pub(crate) fn push(&mut self, mut piece: &[u8], wire: &mut Vec<u8>) {
+    pub fn push(&mut self, mut piece: &[u8], wire: &mut Vec<u8>) {
         while let Some((&first, rest)) = piece.split_first() {
             if first == b'\r' || first == b'\n' {
                 if !(first == b'\n' && self.after_cr) {
@@ -45,14 +51,14 @@ impl Stuffing {
     }
 
     /// Ends a line that is still open.
-    pub(crate) fn end_line(&mut self, wire: &mut Vec<u8>) {
+    pub fn end_line(&mut self, wire: &mut Vec<u8>) {
         if !self.line_start {
             self.push(b"\r\n", wire);
         }
     }
 
     /// Appends the end of data.
-    pub(crate) fn finish(mut self, wire: &mut Vec<u8>) {
+    pub fn finish(mut self, wire: &mut Vec<u8>) {
         self.end_line(wire);
         wire.extend_from_slice(b".\r\n");
     }

@@ -8,12 +8,12 @@
 //!
 //! lettre supplies words of SMTP and is named nowhere else; the connection is our own.
 
-mod body;
+pub mod body;
 mod broken;
 mod causes;
 mod connect;
 mod dialogue;
-mod reply;
+pub mod reply;
 mod session;
 mod wire;
 

@@ -10,7 +10,7 @@ const LINES_MAX: usize = 128;
 
 /// What came is no reply.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Garbage {
+pub enum Garbage {
     /// A line or a reply without end.
     TooLong,
     /// Not SMTP, with its beginning.
@@ -19,36 +19,36 @@ pub(crate) enum Garbage {
 
 /// One reply of the server: a code, and lines of text without it.
 #[derive(Debug, Clone)]
-pub(crate) struct Reply(Response);
+pub struct Reply(Response);
 
 impl Reply {
     /// The three digits as a number.
-    pub(crate) fn code(&self) -> u16 {
+    pub fn code(&self) -> u16 {
         self.0.code().into()
     }
 
     /// 4yz: not now.
-    pub(crate) fn temporary(&self) -> bool {
+    pub fn temporary(&self) -> bool {
         self.code() / 100 == 4
     }
 
     /// 4yz or 5yz.
-    pub(crate) fn negative(&self) -> bool {
+    pub fn negative(&self) -> bool {
         matches!(self.code() / 100, 4 | 5)
     }
 
     /// The text of each line.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.0.message()
     }
 
     /// The first word of the text.
-    pub(crate) fn first_word(&self) -> &str {
+    pub fn first_word(&self) -> &str {
         self.0.first_word().unwrap_or_default()
     }
 
     /// Class, subject and detail of the enhanced code that opens the text (RFC 2034 section 4).
-    pub(crate) fn enhanced(&self) -> Option<[u16; 3]> {
+    pub fn enhanced(&self) -> Option<[u16; 3]> {
         let mut parts = self.first_word().trim_end_matches(';').split('.');
         let mut part = || {
             let digits = parts.next()?;
@@ -60,7 +60,7 @@ impl Reply {
     }
 
     /// Code and first line, cut, with the host, time and session id that end the text in brackets.
-    pub(crate) fn quote(&self) -> String {
+    pub fn quote(&self) -> String {
         const CUT: usize = 240;
         let first = self.lines().next().unwrap_or_default().trim();
         let mut text = format!("{} {first}", self.code());
@@ -78,13 +78,13 @@ impl Reply {
     }
 
     /// The whole text in lower case, for the table of causes.
-    pub(crate) fn folded(&self) -> String {
+    pub fn folded(&self) -> String {
         let lines: Vec<&str> = self.lines().collect();
         lines.join(" ").to_lowercase()
     }
 
     /// The reply with everything removed that the server repeats of a secret.
-    pub(crate) fn without(self, secret: &str) -> Reply {
+    pub fn without(self, secret: &str) -> Reply {
         if secret.is_empty() {
             return self;
         }
@@ -96,7 +96,7 @@ impl Reply {
 /// `text` with every run of 16 or more of the secret's characters that is part of it replaced.
 ///
 /// Servers quote the command they do not understand, and this one may hold a token.
-pub(crate) fn conceal(text: &str, secret: &str) -> String {
+pub fn conceal(text: &str, secret: &str) -> String {
     const RUN: usize = 16;
     let part = |char: char| char.is_ascii_alphanumeric() || "+/=-_.~".contains(char);
     let mut rest = text;
@@ -118,7 +118,7 @@ pub(crate) fn conceal(text: &str, secret: &str) -> String {
 
 /// Makes replies out of octets as they come.
 #[derive(Default)]
-pub(crate) struct Framer {
+pub struct Framer {
     input: Vec<u8>,
     reply: String,
     lines: usize,
@@ -126,17 +126,17 @@ pub(crate) struct Framer {
 
 impl Framer {
     /// Takes octets from the connection.
-    pub(crate) fn push(&mut self, octets: &[u8]) {
+    pub fn push(&mut self, octets: &[u8]) {
         self.input.extend_from_slice(octets);
     }
 
     /// No octet waits, not even the beginning of a reply.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.input.is_empty() && self.lines == 0
     }
 
     /// The next whole reply, or None if more octets are needed.
-    pub(crate) fn take(&mut self) -> Result<Option<Reply>, Garbage> {
+    pub fn take(&mut self) -> Result<Option<Reply>, Garbage> {
         while let Some(line) = self.line()? {
             let last = self.add(&line)?;
             if last {

@@ -1,0 +1,188 @@
+//! Properties in deterministic loops: the same inputs on every machine, a minute in all.
+//!
+//! `SENDMAIL365_PROPERTY_RUNS=10000000 cargo test --release properties` runs each that often.
+
+mod oracles;
+
+/// Inputs of one loop, unless the variable says otherwise.
+const RUNS: u64 = 30_000;
+
+fn runs() -> u64 {
+    let wished = std::env::var("SENDMAIL365_PROPERTY_RUNS").ok();
+    wished.and_then(|count| count.parse().ok()).unwrap_or(RUNS)
+}
+
+/// xorshift64: good enough to walk through inputs, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+/// Feeds an oracle inputs that are strung together from words of its language and single octets.
+fn each(words: &[&[u8]], oracle: fn(&[u8])) {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut input = Vec::new();
+    for _ in 0..runs() {
+        input.clear();
+        input.push(random.below(256) as u8);
+        for _ in 0..random.below(24) {
+            match random.below(8) {
+                0 => input.push(random.below(256) as u8),
+                _ => input.extend_from_slice(words[random.below(words.len())]),
+            }
+        }
+        oracle(&input);
+    }
+}
+
+#[test]
+fn any_command_line_is_understood_or_refused() {
+    let words: [&[u8]; 34] = [
+        b"\n",
+        b"\n",
+        b"\n",
+        b"sendmail\n",
+        b"sendmail365\n",
+        b"mailq\n",
+        b"-t",
+        b"-i",
+        b"-f",
+        b"-F",
+        b"-bs",
+        b"-bp",
+        b"-q",
+        b"-q30m",
+        b"-O",
+        b"IgnoreDots=true",
+        b"-oi",
+        b"-odq",
+        b"-o",
+        b"--",
+        b"-",
+        b"--help",
+        b"--dry-run",
+        b"-C",
+        b"-N",
+        b"never",
+        b"-R",
+        b"-V",
+        b"a@x.test",
+        b"-X/tmp/x",
+        b"login",
+        b"--import",
+        b"\xff",
+        b"=",
+    ];
+    each(&words, oracles::argv);
+}
+
+#[test]
+fn any_address_list_yields_safe_paths() {
+    let words: [&[u8]; 30] = [
+        b"a@x.test",
+        b"root",
+        b"@",
+        b"<",
+        b">",
+        b",",
+        b";",
+        b":",
+        b"(",
+        b")",
+        b"\"",
+        b"\\",
+        b" ",
+        b"\t",
+        b"\r\n ",
+        b"\n",
+        b"\r",
+        b"\0",
+        b".",
+        b"..",
+        b"[192.0.2.1]",
+        b"[IPv6:::1]",
+        b"g:",
+        b"\"a b\"",
+        b"=?utf-8?q?x?=",
+        "j\u{f6}rg".as_bytes(),
+        "b\u{fc}cher.test".as_bytes(),
+        b"\xf6",
+        b"\x7f",
+        b"@r.test:",
+    ];
+    each(&words, oracles::addresses);
+}
+
+#[test]
+fn any_input_is_one_message_on_the_wire() {
+    let words: [&[u8]; 36] = [
+        b"\n",
+        b"\n",
+        b"\r\n",
+        b"\r\n",
+        b"\r",
+        b"\r\r\n",
+        b"\n.\n",
+        b"\r\n.\r\n",
+        b".\r",
+        b".",
+        b"..",
+        b"\0",
+        b"From: ",
+        b"From root Mon\n",
+        b">From x\n",
+        b"To: ",
+        b"Cc: ",
+        b"Bcc: ",
+        b"bcc : ",
+        b"Resent-To: ",
+        b"Resent-Bcc: ",
+        b"Resent-From: ",
+        b"Sender: ",
+        b"Reply-To: ",
+        b"Return-Path: ",
+        b"Subject: ",
+        b"Received: x\n",
+        b" ",
+        b"\t",
+        b"a@x.test",
+        b"Joe <joe@x.test>",
+        b"alerts@contoso.test",
+        "J\u{f6}rg".as_bytes(),
+        b"\xfc",
+        b"Content-Length: 5\n",
+        b"text",
+    ];
+    each(&words, oracles::message);
+}
+
+#[test]
+fn replies_do_not_depend_on_how_they_are_cut() {
+    let words: [&[u8]; 18] = [
+        b"250",
+        b"354",
+        b"535",
+        b"421",
+        b"-",
+        b" ",
+        b"\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"2.0.0 OK",
+        b"5.7.3",
+        b"[",
+        b"]",
+        b"\0",
+        b"\xf6",
+        b"\x1b[2J",
+        b"text",
+    ];
+    each(&words, oracles::replies);
+}

@@ -1,0 +1,239 @@
+//! What must hold for any octets whatever; shared by the loops of the suite and the fuzz targets.
+//!
+//! Each oracle takes one input and panics if a promise is broken.
+
+use sendmail365::cli;
+use sendmail365::mail::address::{Address, scan};
+use sendmail365::mail::body::DotRule;
+use sendmail365::mail::message::Message;
+use sendmail365::mail::repair::{Facts, add_received, repair};
+use sendmail365::mail::{recipients, rewrite};
+use sendmail365::outcome::{Class, QueueId};
+use sendmail365::smtp::body::Stuffing;
+use sendmail365::smtp::reply::{Framer, Garbage};
+use std::ffi::OsString;
+use std::io::BufReader;
+use std::os::unix::ffi::OsStringExt;
+use std::time::UNIX_EPOCH;
+
+/// A command line never crashes the parser, and whatever follows the first recipient is one.
+pub fn argv(input: &[u8]) {
+    let words: Vec<OsString> = input
+        .split(|&octet| octet == b'\n')
+        .map(|word| OsString::from_vec(word.iter().copied().filter(|&o| o != 0).collect()))
+        .collect();
+    let invoked = cli::parse(words.clone());
+    match invoked.invocation {
+        Ok(cli::Invocation::Submit(submission)) => {
+            let count = submission.recipients.len();
+            assert!(
+                words.ends_with(&submission.recipients[..]),
+                "{count} of {words:?}"
+            );
+        }
+        Ok(_) => {}
+        Err(failure) => {
+            assert_eq!(failure.class(), Class::Usage);
+            assert!(
+                failure
+                    .lines("sendmail")
+                    .iter()
+                    .all(|line| is_one_printable_line(line))
+            );
+        }
+    }
+}
+
+/// An address that exists has a path that cannot break a command, and survives being written.
+pub fn addresses(input: &[u8]) {
+    for found in scan(input) {
+        let mailbox = match found {
+            Ok(mailbox) => mailbox,
+            Err(fault) => {
+                assert!(is_one_printable_line(&fault.to_string()));
+                continue;
+            }
+        };
+        assert!(
+            input.get(mailbox.span.clone()).is_some(),
+            "{:?}",
+            mailbox.span
+        );
+        let written = mailbox.address.to_string();
+        let again = Address::parse(written.as_bytes()).expect("what was read can be read again");
+        assert_eq!(again, mailbox.address, "{written:?}");
+        if let Ok(wire) = mailbox.address.wire() {
+            assert!(is_safe_path(&wire.path), "{:?}", wire.path);
+        }
+    }
+}
+
+/// Any input yields one message on the wire, and a reader by the letter of RFC 5321 gets it back;
+/// header editing adds and removes what it says and nothing else.
+pub fn message(input: &[u8]) {
+    let Some((&first, rest)) = input.split_first() else {
+        return;
+    };
+    let rule = match first % 3 {
+        0 => DotRule::Text,
+        1 => DotRule::Ends {
+            regular_file: false,
+        },
+        _ => DotRule::Ends { regular_file: true },
+    };
+    // A small buffer, so that lines and CRLF pairs are cut in the middle.
+    let reader = BufReader::with_capacity(1 + usize::from(first) % 7, rest);
+    let Ok(mut message) = Message::read(reader, rule, 1 << 20) else {
+        return;
+    };
+    let fields = message
+        .header
+        .fields()
+        .iter()
+        .map(|field| (field.name(), field.value()));
+    let collected = recipients::from_header(fields);
+    for address in &collected.addresses {
+        if let Ok(wire) = address.wire() {
+            assert!(is_safe_path(&wire.path), "{:?}", wire.path);
+        }
+    }
+    edit(&mut message);
+    let header = message.header.octets();
+    let wire = on_the_wire(&header, &message.body, usize::from(first) + 1);
+    let (read, rest) = read_data(&wire).expect("the message ends");
+    assert!(rest.is_empty(), "octets behind the end of data");
+    let mut sent = header;
+    sent.extend_from_slice(b"\r\n");
+    sent.extend_from_slice(&message.body);
+    assert!(read == sent, "the reader got something else");
+    assert!(!sent.contains(&0), "NUL");
+}
+
+/// Replies come out the same however their octets are cut; their text is printable where shown.
+pub fn replies(input: &[u8]) {
+    let whole = framed(std::iter::once(input));
+    let single = framed(input.chunks(1));
+    assert_eq!(whole, single);
+}
+
+/// One received line after another, as an independent reader of CRLF.CRLF sees it.
+pub fn read_data(wire: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut message = Vec::new();
+    let mut rest = wire;
+    loop {
+        let end = rest.windows(2).position(|pair| pair == b"\r\n")? + 2;
+        let (line, after) = rest.split_at(end);
+        assert!(!line[..end - 2].contains(&b'\r') && !line[..end - 2].contains(&b'\n'));
+        rest = after;
+        match line {
+            b".\r\n" => return Some((message, rest)),
+            [b'.', undotted @ ..] => message.extend_from_slice(undotted),
+            line => message.extend_from_slice(line),
+        }
+    }
+}
+
+fn edit(message: &mut Message) {
+    let mailbox = Address::parse(b"alerts@contoso.test").expect("an address");
+    let before = message.header.fields().len();
+    let facts = Facts {
+        mailbox: &mailbox,
+        wished_name: b"",
+        full_name: b"Full Name",
+        date: "Sun, 22 Nov 2026 04:06:27 +0000",
+        random: 7,
+    };
+    let Ok(repairs) = repair(&mut message.header, &facts) else {
+        return;
+    };
+    let after = message.header.fields().len();
+    assert_eq!(
+        after,
+        before + repairs.added - repairs.removed - repairs.from_dropped
+    );
+    let policy = rewrite::Policy {
+        mailbox: &mailbox,
+        allowed: &|_| false,
+        rewrite: true,
+        domain: Some("contoso.test"),
+    };
+    let rewrites = rewrite::rewrite(&mut message.header, &policy);
+    let count = message.header.fields().len();
+    assert_eq!(
+        count,
+        after + usize::from(rewrites.reply_to) - rewrites.senders_dropped
+    );
+    let id = QueueId::new(UNIX_EPOCH, 0);
+    let trace = sendmail365::mail::repair::Trace {
+        login: "joe",
+        uid: 1,
+        host: "web1",
+        id: &id,
+        date: facts.date,
+    };
+    add_received(&mut message.header, &trace);
+    for private in ["bcc", "resent-bcc", "return-path", "content-length"] {
+        assert!(
+            message.header.find(private).is_none(),
+            "{private} is still there"
+        );
+    }
+    assert_eq!(message.header.all("from").count(), 1, "one From");
+}
+
+fn on_the_wire(header: &[u8], body: &[u8], piece: usize) -> Vec<u8> {
+    let mut wire = Vec::new();
+    let mut stuffing = Stuffing::new();
+    header
+        .chunks(piece)
+        .for_each(|part| stuffing.push(part, &mut wire));
+    stuffing.end_line(&mut wire);
+    stuffing.push(b"\r\n", &mut wire);
+    body.chunks(piece)
+        .for_each(|part| stuffing.push(part, &mut wire));
+    stuffing.finish(&mut wire);
+    wire
+}
+
+/// The replies of a stream: code and quotation of each, then what ended it.
+fn framed<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> (Vec<(u16, String)>, Option<Garbage>) {
+    let mut framer = Framer::default();
+    let mut replies = Vec::new();
+    for chunk in chunks {
+        framer.push(chunk);
+        loop {
+            match framer.take() {
+                Ok(Some(reply)) => {
+                    assert!(reply.quote().len() <= 3000, "a quotation is cut");
+                    replies.push((reply.code(), reply.quote()));
+                }
+                Ok(None) => break,
+                // How much of it was there when it was noticed depends on the cut.
+                Err(Garbage::NotSmtp(_)) => {
+                    return (replies, Some(Garbage::NotSmtp(String::new())));
+                }
+                Err(garbage) => return (replies, Some(garbage)),
+            }
+        }
+    }
+    (replies, None)
+}
+
+fn is_safe_path(path: &str) -> bool {
+    let mut quoted = false;
+    let mut escaped = false;
+    path.chars().all(|character| {
+        let fits = match character {
+            _ if escaped => true,
+            '<' | '>' | ' ' => quoted,
+            _ => true,
+        };
+        quoted ^= character == '"' && !escaped;
+        escaped = quoted && character == '\\' && !escaped;
+        fits && !character.is_control()
+    })
+}
+
+fn is_one_printable_line(line: &str) -> bool {
+    line.bytes().all(|octet| matches!(octet, b' '..=b'~'))
+}
