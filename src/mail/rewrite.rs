@@ -38,6 +38,8 @@ pub struct Rewrites {
     pub from: Option<Address>,
     /// A Reply-To was added.
     pub reply_to: bool,
+    /// Reply-To fields without an address that it replaced.
+    pub blank_replies_dropped: usize,
     /// Sender and Resent-Sender fields dropped.
     pub senders_dropped: usize,
     /// Fields in which addresses got the configured domain.
@@ -104,7 +106,8 @@ fn apply(header: &mut Header, policy: &Policy, rewrites: &mut Rewrites) {
     if replies.is_empty() {
         return;
     }
-    header.retain(|field| !field.is("Reply-To") || !field.unfolded().is_empty());
+    rewrites.blank_replies_dropped =
+        header.retain(|field| !field.is("Reply-To") || !field.unfolded().is_empty());
     if header.find("Reply-To").is_none() {
         header.insert(0, Field::new("Reply-To", replies.join(", ")));
         rewrites.reply_to = true;
