@@ -4,7 +4,7 @@
 const COLUMN_MAX: usize = 76;
 
 /// Longest line of a message without its line end (RFC 5322 section 2.1.1).
-const LINE_MAX: usize = 998;
+pub(super) const LINE_MAX: usize = 998;
 
 /// One header field with its line ends, all of them CRLF.
 #[derive(Debug, Clone, PartialEq, Eq)]

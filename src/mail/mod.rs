@@ -12,3 +12,4 @@ pub mod repair;
 pub mod rewrite;
 mod scan;
 mod token;
+pub mod transfer;
