@@ -1,6 +1,7 @@
 //! The story of one message: read, mended, addressed, offered to the server, told truthfully.
 
 mod addressing;
+mod content;
 mod offer;
 mod record;
 
@@ -98,10 +99,11 @@ fn deliver(
     }
     edit(wishes, desk, &sender, &mut message)?;
     known.size_bytes = Some(message.size());
-    offer(&Envelope { sender, recipients }, &message, desk, watch)
+    let envelope = Envelope { sender, recipients };
+    offer(&envelope, &message, &wishes.dsn, desk, watch)
 }
 
-/// Makes the header what Microsoft takes; the body is never touched.
+/// Makes the header what Microsoft takes; what becomes of the body is decided by what it offers.
 fn edit(
     wishes: &Submission,
     desk: &Desk<'_>,
@@ -152,6 +154,12 @@ fn edit(
             date: &date,
         };
         repair::add_received(&mut message.header, &trace);
+    }
+    let folded = message.header.fold_long_lines();
+    if folded > 0 {
+        let text = format!("header fields with lines over 998 octets were folded: {folded}");
+        let line = desk.journal.line("header").text("reason", &text);
+        desk.journal.write(Level::Info, &line);
     }
     Ok(())
 }

@@ -6,22 +6,27 @@
 //! alias root: ops@contoso.test               a line of the alias file
 //! $ sendmail -t -i                           the call; 'quoted words' and \xNN as in a shell
 //! stdin php-mail                             tests/data/php-mail, or lines:
-//! < To: a@example.com
+//! < To: a@example.com                        \{1200*x} is x so often, here as everywhere
 //! file                                       standard input is a regular file
+//! lacks 8BITMIME                             what the server does not offer: 8BITMIME, DSN
 //! exit 0
 //! from alerts@contoso.test                   the envelope
 //! to a@example.com b@example.com             one that holds a quote has a line of its own
+//! mail RET=FULL BODY=8BITMIME                the parameters of MAIL but SIZE, which has to be right
+//! rcpt NOTIFY=NEVER                          the parameters of each RCPT
 //! - Bcc: b@example.com                       a header line that must not arrive
 //! + Date: *                                  a header line that must be new; * is any text
 //! adds Received Message-ID                   the same for fields of any value
 //! body no final newline                      what differs in the body; without it: nothing
+//! encoded                                    the body arrives in quoted-printable, and means the same
+//! logs encoded as                            a text in the log
 //! says no recipients                         a text on stderr
 //! ```
 //! Whatever is not named must arrive as it was given, and a case without `says` must be silent.
 
 use crate::binary;
 use crate::host::{Host, Ran, finish};
-use crate::tenant::Tenant;
+use crate::tenant::{Delivered, Fault, Tenant};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +38,11 @@ struct Case {
     arguments: Vec<std::ffi::OsString>,
     stdin: Vec<u8>,
     stdin_is_file: bool,
+    lacks: Vec<Fault>,
+    mail: Option<String>,
+    rcpt: Option<String>,
+    encoded: bool,
+    logs: Vec<String>,
     exit: i32,
     from: Option<String>,
     to: Vec<String>,
@@ -70,7 +80,9 @@ fn every_case_arrives_as_it_says() {
         {
             count += 1;
             let case = parse(block);
-            if let Err(why) = run(&tenant, &case) {
+            let ran = run(&tenant, &case);
+            tenant.recover();
+            if let Err(why) = ran {
                 failed.push(format!(
                     "{} block {}:\n{block}\n=> {why}\n",
                     file.display(),
@@ -101,6 +113,9 @@ fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
     )
     .exits(0);
     let before = tenant.received().len();
+    for fault in &case.lacks {
+        tenant.fault(fault.clone());
+    }
     let mut command = host.command(&case.name, &case.arguments);
     let ran = match case.stdin_is_file {
         false => finish(&mut command, &case.stdin),
@@ -129,6 +144,10 @@ fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
             }
         }
     }
+    for text in &case.logs {
+        let there = host.log().contains(text);
+        expect(&format!("{text:?} in the log"), &there, &true, &ran)?;
+    }
     let received = tenant.received();
     let arrived = &received[before..];
     let Some(from) = &case.from else {
@@ -137,7 +156,28 @@ fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
     expect("messages at the tenant", &arrived.len(), &1, &ran)?;
     expect("MAIL FROM", &arrived[0].sender, from, &ran)?;
     expect("RCPT TO", &arrived[0].recipients, &case.to, &ran)?;
+    parameters(case, &arrived[0], &ran)?;
     compare(case, &arrived[0].data)
+}
+
+/// SIZE has to be that of the message as it arrived; the others are as the case says.
+fn parameters(case: &Case, arrived: &Delivered, ran: &Ran) -> Result<(), String> {
+    let (size, others): (Vec<&str>, Vec<&str>) = arrived
+        .parameters
+        .iter()
+        .map(String::as_str)
+        .partition(|word| word.starts_with("SIZE="));
+    let wanted = format!("SIZE={}", arrived.data.len());
+    expect("SIZE", &size, &vec![wanted.as_str()], ran)?;
+    if let Some(mail) = &case.mail {
+        expect("parameters of MAIL", &others.join(" "), mail, ran)?;
+    }
+    for words in &arrived.recipient_parameters {
+        if let Some(rcpt) = &case.rcpt {
+            expect("parameters of RCPT", &words.join(" "), rcpt, ran)?;
+        }
+    }
+    Ok(())
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(
@@ -180,11 +220,31 @@ fn compare(case: &Case, data: &[u8]) -> Result<(), String> {
     if let Some(surplus) = left.first() {
         return Err(format!("{:?} was added", String::from_utf8_lossy(surplus)));
     }
+    let body = match case.encoded {
+        true => decoded(data),
+        false => body,
+    };
     let wanted = case.body.as_ref().unwrap_or(&given_body);
     match body == *wanted {
         true => Ok(()),
         false => Err(format!("body {}, not {}", shown(&body), shown(wanted))),
     }
+}
+
+/// The body of a message that is one text in quoted-printable of the strict kind.
+pub fn decoded(message: &[u8]) -> Vec<u8> {
+    let (_, body) = split(message);
+    for line in body.split(|&octet| octet == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        assert!(line.len() <= 76 && line.is_ascii(), "{}", shown(line));
+        assert!(!line.ends_with(b" ") && !line.ends_with(b"\t"));
+    }
+    let mail = mailparse::parse_mail(message).unwrap();
+    let field = |name: &str| mailparse::MailHeaderMap::get_first_value(&mail.headers[..], name);
+    let encoding = field("Content-Transfer-Encoding");
+    assert_eq!(encoding.as_deref(), Some("quoted-printable"));
+    assert_eq!(field("MIME-Version").as_deref(), Some("1.0"));
+    mail.get_body_raw().unwrap()
 }
 
 fn shown(octets: &[u8]) -> String {
@@ -255,6 +315,7 @@ fn parse(block: &str) -> Case {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
+        let line = &repeated(line);
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "set" => {
@@ -274,6 +335,15 @@ fn parse(block: &str) -> Case {
                 case.stdin.extend(unescaped(rest));
                 case.stdin.push(b'\n');
             }
+            "lacks" => case.lacks.push(match rest {
+                "8BITMIME" => Fault::No8bitmime,
+                "DSN" => Fault::NoDsn,
+                _ => panic!("no such keyword in a case: {line:?}"),
+            }),
+            "mail" => case.mail = Some(rest.to_owned()),
+            "rcpt" => case.rcpt = Some(rest.to_owned()),
+            "encoded" => case.encoded = true,
+            "logs" => case.logs.push(rest.to_owned()),
             "file" => case.stdin_is_file = true,
             "exit" => case.exit = rest.parse().unwrap(),
             "from" => case.from = Some(rest.to_owned()),
@@ -313,6 +383,19 @@ fn words(text: &str) -> Vec<std::ffi::OsString> {
         .iter()
         .map(|word| std::ffi::OsString::from_vec(unescaped(word)))
         .collect()
+}
+
+/// `\{3*ab}` into `ababab`.
+fn repeated(text: &str) -> String {
+    let mut parts = text.split("\\{");
+    let mut line = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (repeat, rest) = part.split_once('}').expect("\\{COUNT*TEXT}");
+        let (count, text) = repeat.split_once('*').expect("\\{COUNT*TEXT}");
+        line += &text.repeat(count.parse().unwrap());
+        line += rest;
+    }
+    line
 }
 
 /// `\xNN`, `\r`, `\n`, `\t` and `\\` into octets.

@@ -1,6 +1,7 @@
 //! What comes in on standard input and in argv, beyond what a text case can say (rows A and I).
 
 use crate::binary;
+use crate::cases::decoded;
 use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
 use crate::tenant::Tenant;
@@ -129,28 +130,40 @@ fn a_header_over_a_megabyte_is_refused() {
     assert_eq!(tenant.received().len(), 0);
 }
 
-/// I10, and a body of many megabytes.
+/// I10: the line is broken by an encoding that a reader undoes.
 #[test]
-fn long_lines_and_large_bodies_arrive_whole() {
+fn a_line_of_any_length_arrives_whole() {
     let tenant = Tenant::start();
     let host = Host::with(&binary(), &tenant);
-    for body in ["x".repeat(200_000), ".\n..\n".repeat(1_000_000)] {
-        host.sendmail(["-t", "-i"], format!("{MESSAGE}{body}"))
+    for line in ["x", "=", " ", "\u{fc}", ".", "From "] {
+        let line = line.repeat(200_000 / line.len());
+        host.sendmail(["-t", "-i"], format!("{MESSAGE}{line}"))
             .exits(0)
             .silently();
         let received = tenant.received().pop().unwrap();
-        let wanted = format!("hello\n{body}").replace('\n', "\r\n");
-        let wanted = if wanted.ends_with("\r\n") {
-            wanted
-        } else {
-            format!("{wanted}\r\n")
-        };
+        let wanted = format!("hello\r\n{line}\r\n");
         assert!(
-            received.data.ends_with(wanted.as_bytes()),
-            "{} octets",
-            received.data.len()
+            decoded(&received.data) == wanted.as_bytes(),
+            "{}",
+            &line[..8]
         );
     }
+    assert!(host.log().contains("a line is over 998 octets"));
+}
+
+#[test]
+fn a_body_of_many_megabytes_arrives_as_it_is() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let body = ".\n..\n".repeat(1_000_000);
+    host.sendmail(["-t", "-i"], format!("{MESSAGE}{body}"))
+        .exits(0)
+        .silently();
+    let received = tenant.received().pop().unwrap();
+    let wanted = format!("hello\n{body}").replace('\n', "\r\n");
+    let there = received.data.ends_with(wanted.as_bytes());
+    assert!(there, "{} octets", received.data.len());
+    assert!(!host.log().contains("event=body"));
 }
 
 /// I16.

@@ -153,8 +153,13 @@ pub(crate) fn commands(
     for parameter in parameters(size, content.eight_bit, utf8, offers) {
         mail.push_str(&format!(" {parameter}"));
     }
+    let mut notify = String::new();
+    if offers.dsn {
+        mail.push_str(&envelope.dsn.of_mail());
+        notify = envelope.dsn.of_rcpt();
+    }
     let mut lines = vec![mail + "\r\n"];
-    let rcpt = |path: &Path| format!("RCPT TO:<{}>\r\n", path.text);
+    let rcpt = |path: &Path| format!("RCPT TO:<{}>{notify}\r\n", path.text);
     lines.extend(envelope.recipients.iter().map(rcpt));
     lines.push(Data.to_string());
     Ok(lines)
@@ -377,6 +382,7 @@ pub(crate) fn message_id(reply: &Reply) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::{Dsn, Notify, Ret, Xtext};
     use crate::sys::secret::Secret;
 
     fn path(text: &str) -> Path {
@@ -448,6 +454,7 @@ mod tests {
         let envelope = Envelope {
             sender: Some(&from),
             recipients: &to,
+            dsn: Dsn::default(),
         };
         let lines = commands(&envelope, &content(b"\xe9\r\n"), &microsoft()).unwrap();
         assert_eq!(
@@ -464,11 +471,37 @@ mod tests {
     }
 
     #[test]
+    fn wishes_for_notifications_are_told_where_dsn_is_offered() {
+        let to = [path("b@x.test"), path("c@x.test")];
+        let envelope = Envelope {
+            sender: None,
+            recipients: &to,
+            dsn: Dsn {
+                notify: Some(Notify::Never),
+                ret: Some(Ret::Headers),
+                envid: Xtext::new("QQ+2B1"),
+            },
+        };
+        let lines = commands(&envelope, &content(b""), &microsoft()).unwrap();
+        assert_eq!(
+            lines.concat(),
+            "MAIL FROM:<> SIZE=14 RET=HDRS ENVID=QQ+2B1\r\nRCPT TO:<b@x.test> NOTIFY=NEVER\r\n\
+             RCPT TO:<c@x.test> NOTIFY=NEVER\r\nDATA\r\n"
+        );
+        let lines = commands(&envelope, &content(b""), &Offers::default()).unwrap();
+        assert_eq!(
+            lines.concat(),
+            "MAIL FROM:<>\r\nRCPT TO:<b@x.test>\r\nRCPT TO:<c@x.test>\r\nDATA\r\n"
+        );
+    }
+
+    #[test]
     fn an_address_beyond_ascii_needs_smtputf8() {
         let to = [path("j\u{fc}rgen@x.test")];
         let envelope = Envelope {
             sender: None,
             recipients: &to,
+            dsn: Dsn::default(),
         };
         let lines = commands(&envelope, &content(b""), &microsoft()).unwrap();
         assert!(lines[0].ends_with(" SMTPUTF8\r\n"));
@@ -483,6 +516,7 @@ mod tests {
         let envelope = Envelope {
             sender: None,
             recipients: &to,
+            dsn: Dsn::default(),
         };
         let offers = |size| Offers {
             size: Some(size),
@@ -516,6 +550,7 @@ mod tests {
             let envelope = Envelope {
                 sender: None,
                 recipients: &to,
+                dsn: Dsn::default(),
             };
             let failure = commands(&envelope, &content(b""), &microsoft()).unwrap_err();
             assert_eq!(failure.class(), Class::Software, "{text:?}");
@@ -586,6 +621,7 @@ mod tests {
         let envelope = Envelope {
             sender: Some(&from),
             recipients: &[],
+            dsn: Dsn::default(),
         };
         let failure = judge_mail(&envelope, "u@x.test", &Reply::of("354 go")).unwrap_err();
         assert_eq!(failure.reason(), Some("protocol"));
@@ -597,6 +633,7 @@ mod tests {
         let envelope = Envelope {
             sender: Some(&from),
             recipients: &[],
+            dsn: Dsn::default(),
         };
         let reply = Reply::of("550 5.7.60 SMTP; Client does not have permissions");
         let failure = judge_mail(&envelope, "a@x.test", &reply).unwrap_err();

@@ -13,11 +13,13 @@ mod broken;
 mod causes;
 mod connect;
 mod dialogue;
+mod dsn;
 pub mod reply;
 mod session;
 mod wire;
 
 pub use causes::explain;
+pub use dsn::{Dsn, Notify, Ret, Xtext};
 pub use session::Session;
 
 use crate::outcome::Failure;
@@ -38,6 +40,21 @@ pub struct Envelope<'a> {
     /// None is the null sender `<>`.
     pub sender: Option<&'a Path>,
     pub recipients: &'a [Path],
+    /// Wishes that are told to a server which offers DSN, and to no other.
+    pub dsn: Dsn<'a>,
+}
+
+/// What a server offers, as far as it decides how a message is prepared for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// 8BITMIME (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
+    /// Most octets of a message (SIZE, RFC 1870); none if the server names no limit.
+    pub size_max: Option<u64>,
 }
 
 /// The message as it is to travel: lines that end in CRLF, dots not yet doubled.

@@ -8,7 +8,7 @@ use super::broken::{Broken, Context};
 use super::dialogue::{self, Offers};
 use super::reply::Reply;
 use super::wire::{Clock, Wire};
-use super::{Credentials, Direction, Limits, Rejection, Server, Watch, connect};
+use super::{Credentials, Direction, Limits, Offered, Rejection, Server, Watch, connect};
 use crate::outcome::{Class, Failure, Stage, printable};
 use crate::sys::tls::Tls;
 use lettre::transport::smtp::commands::{Quit, Starttls};
@@ -104,6 +104,16 @@ impl Session {
     /// The name by which the server introduced itself inside TLS.
     pub fn peer(&self) -> &str {
         &self.offers.name
+    }
+
+    /// What the server offers inside TLS.
+    pub fn offered(&self) -> Offered {
+        Offered {
+            eight_bit_mime: self.offers.eight_bit_mime,
+            dsn: self.offers.dsn,
+            smtputf8: self.offers.smtputf8,
+            size_max: self.offers.size.filter(|&size| size > 0),
+        }
     }
 
     /// Says goodbye without waiting for an answer.

@@ -1,6 +1,8 @@
 //! One message offered to the server, with a token that holds.
 
 use super::Desk;
+use super::content::{Prepared, dsn};
+use crate::cli::Dsn;
 use crate::mail::address::{Address, Wire};
 use crate::mail::envelope::{Envelope, Sender};
 use crate::mail::message::Message;
@@ -17,6 +19,7 @@ const TRANSACTION_MAX: usize = 1000;
 pub(super) fn offer(
     envelope: &Envelope,
     message: &Message,
+    wishes: &Dsn,
     desk: &Desk<'_>,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<smtp::Receipt, Failure> {
@@ -50,20 +53,15 @@ pub(super) fn offer(
         }
         other => other.map_err(|rejection| rejection.failure)?,
     };
-    let header = message.header.octets();
-    let utf8_header = message.header.eight_bit();
-    let content = smtp::Content {
-        header: &header,
-        body: &message.body,
-        eight_bit: utf8_header || message.eight_bit(),
-        utf8_header,
-    };
+    let offered = session.offered();
+    let prepared = Prepared::new(message, offered, desk.journal);
     let envelope = smtp::Envelope {
         sender: sender.as_ref(),
         recipients: &paths,
+        dsn: dsn(wishes, offered, desk.journal),
     };
     session
-        .submit(&envelope, &content, watch)
+        .submit(&envelope, &prepared.content(), watch)
         .map_err(|refusal| refusal.failure)
 }
 

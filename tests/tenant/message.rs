@@ -4,6 +4,9 @@ use super::address;
 use super::state::Shared;
 use super::transaction::Transaction;
 
+/// Without the line end.
+const LINE_MAX: usize = 998;
+
 /// The raw values of a header field, unfolded.
 pub fn fields(message: &[u8], name: &str) -> Vec<Vec<u8>> {
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -50,7 +53,26 @@ pub fn refusal(shared: &Shared, message: &[u8], transaction: &Transaction) -> Op
         let text = "552 5.3.4 Message size exceeds fixed maximum message size";
         return Some(text.to_owned());
     }
-    author_refusal(shared, message, &transaction.user)
+    form_refusal(message, transaction)
+        .or_else(|| author_refusal(shared, message, &transaction.user))
+}
+
+/// RFC 5321 section 4.5.3.1.6 and RFC 6152: what the client has to declare or must not send.
+fn form_refusal(message: &[u8], transaction: &Transaction) -> Option<String> {
+    let declared = |body: &str| {
+        let parameters = &transaction.parameters;
+        parameters
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(body))
+    };
+    if declared("BODY=BINARYMIME") {
+        return None;
+    }
+    if lines(message).any(|line| line.len() > LINE_MAX) {
+        return Some(format!("554 5.6.0 Line longer than {LINE_MAX} octets"));
+    }
+    let undeclared = !message.is_ascii() && !declared("BODY=8BITMIME");
+    undeclared.then(|| "554 5.6.1 8-bit octets without BODY=8BITMIME".to_owned())
 }
 
 fn author_refusal(shared: &Shared, message: &[u8], user: &str) -> Option<String> {

@@ -18,6 +18,7 @@
 //!   grants, `Setup::recipients` and added ones exist; others get 550 5.1.10 at RCPT.
 //! - The null sender is refused like a foreign one unless `Setup::null_sender`.
 //! - A client that pipelines where it must not is told so with 503 5.5.0, and cut off.
+//! - A line over 998 octets, and 8-bit text without BODY=8BITMIME, are refused at the end of data.
 //! - A failed AUTH is answered at once, not after Microsoft's five seconds.
 
 #![allow(

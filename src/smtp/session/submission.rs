@@ -6,7 +6,7 @@ use crate::smtp::body::Stuffing;
 use crate::smtp::dialogue;
 use crate::smtp::reply::Reply;
 use crate::smtp::wire::Clock;
-use crate::smtp::{Content, Direction, Envelope, Path, Receipt, Refusal, Watch};
+use crate::smtp::{Content, Direction, Dsn, Envelope, Path, Receipt, Refusal, Watch};
 use lettre::transport::smtp::commands::{Quit, Rset};
 
 /// Commands that travel together at most; while their replies are not read yet they have to fit
@@ -56,6 +56,7 @@ impl Session {
         let envelope = Envelope {
             sender: Some(sender),
             recipients: &[],
+            dsn: Dsn::default(),
         };
         dialogue::judge_mail(&envelope, &self.user, &reply)?;
         self.reset(watch);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::outcome::Fate;
-use crate::smtp::{Content, Envelope, Path, Receipt, Refusal, Verdict};
+use crate::smtp::{Content, Dsn, Envelope, Path, Receipt, Refusal, Verdict};
 use crate::sys::roots::Roots;
 use crate::sys::secret::Secret;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -268,6 +268,7 @@ impl Scripted {
         let envelope = Envelope {
             sender: Some(&sender),
             recipients: &recipients,
+            dsn: Dsn::default(),
         };
         let content = Content {
             header: b"Subject: hi\r\n",
