@@ -492,6 +492,9 @@ mod tests {
             let mut header = header(kinds[kind]);
             let transfer = transfer(&mut header, &body, xorshift(&mut state).is_multiple_of(2));
             assert_lines_fit(&transfer.body, LINE_MAX);
+            let mut again = header.clone();
+            let twice = super::transfer(&mut again, &transfer.body, true);
+            assert!(again == header && twice.body == transfer.body);
             if transfer.encoded.is_none() {
                 assert!(transfer.broken > 0 || transfer.body == body);
                 continue;

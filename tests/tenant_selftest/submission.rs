@@ -241,10 +241,14 @@ fn messages_are_refused_that_exchange_would_refuse() {
     assert!(with("Subject: x\r\n\r\nx").starts_with("550 5.7.512 "));
     assert!(with(&format!("{from}{from}\r\nx")).starts_with("550 5.7.512 "));
     assert!(with("From: root\r\n\r\nx").starts_with("550 5.7.512 "));
+    let long = "x".repeat(999);
+    assert!(with(&format!("{from}\r\n{long}")).starts_with("554 5.6.0 "));
+    assert!(with(&format!("{from}X: {long}\r\n\r\nx")).starts_with("554 5.6.0 "));
+    assert!(with(&format!("{from}\r\n\u{fc}")).starts_with("554 5.6.1 "));
     let two = "From: alerts@contoso.test, noreply@contoso.test\r\n\r\nx";
     assert!(with(two).starts_with("550 5.1.20 "));
     assert!(tenant.received().is_empty());
-    assert!(with(&format!("{from}\r\nx")).starts_with("250 "));
+    assert!(with(&format!("{from}\r\n{}", &long[1..])).starts_with("250 "));
     tenant.grant_send_as("Shared@contoso.test");
     assert!(with("From: shared@contoso.test\r\n\r\nx").starts_with("250 "));
     assert_eq!(tenant.received().len(), 2);

@@ -312,6 +312,27 @@ fn a_message_is_sent_in_the_fewest_flights() {
 }
 
 #[test]
+fn what_a_message_is_prepared_for_is_what_was_offered_inside_tls() {
+    let offered = |offers: &'static str| {
+        let server = scripted(move |peer| peer.welcome(offers));
+        let session = server.open(patient(), &mut Vec::new()).unwrap();
+        session.offered()
+    };
+    let all = Offered {
+        eight_bit_mime: true,
+        dsn: true,
+        smtputf8: true,
+        size_max: Some(157_286_400),
+    };
+    assert_eq!(offered(OFFERS), all);
+    let few = Offered {
+        eight_bit_mime: true,
+        ..Offered::default()
+    };
+    assert_eq!(offered(PLAIN_OFFERS), few);
+}
+
+#[test]
 fn a_message_of_megabytes_arrives_as_it_was() {
     let body = ".line\r\nother\r\n".repeat(200_000);
     let server = scripted(|peer| {
