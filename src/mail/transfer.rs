@@ -89,7 +89,7 @@ fn first_word(field: &Field) -> Vec<u8> {
     word
 }
 
-/// Whether a line begins a PGP message within the text (RFC 9580 section 6.2.1).
+/// Whether a line begins a PGP message within the text (RFC 9580 sections 6.2.1 and 7).
 fn holds_pgp(body: &[u8]) -> bool {
     const HEADS: [&[u8]; 2] = [b"-----BEGIN PGP MESSAGE", b"-----BEGIN PGP SIGNED MESSAGE"];
     lines(body).any(|line| HEADS.iter().any(|head| line.starts_with(head)))

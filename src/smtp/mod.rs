@@ -3,6 +3,7 @@
 //! ```text
 //! connect ─► wire ─► reply ─► dialogue ─► causes
 //!  (edge)   (edge)   lines    commands    Microsoft's texts
+//!     │                         └─ dsn
 //!     └──── session (edge) ──── body, broken
 //! ```
 //!
