@@ -133,6 +133,7 @@ struct Parts {
     fate: Fate,
     what: String,
     why: Option<String>,
+    also: Vec<String>,
     fix: Option<String>,
     stage: Option<Stage>,
     code: Option<String>,
@@ -168,6 +169,7 @@ impl Failure {
             fate,
             what,
             why: None,
+            also: Vec::new(),
             fix: None,
             stage: None,
             code: None,
@@ -186,6 +188,19 @@ impl Failure {
     /// Adds the cure.
     pub fn fix(mut self, fix: impl fmt::Display) -> Failure {
         self.0.fix = Some(fix.to_string());
+        self
+    }
+
+    /// Adds a line on a further fault of the same kind; the cure is for all of them.
+    pub fn also(mut self, line: impl fmt::Display) -> Failure {
+        self.0.also.push(line.to_string());
+        self
+    }
+
+    /// The same as a failure of another class that goes back to the caller.
+    pub fn as_class(mut self, class: Class) -> Failure {
+        self.0.class = class;
+        self.0.fate = Fate::Return;
         self
     }
 
@@ -269,16 +284,16 @@ impl Failure {
         self.0.reason.as_deref()
     }
 
-    /// The lines for stderr, without line ends: what and why, then the cure.
+    /// The lines for stderr, without line ends: what and why, further faults, then the cure.
     pub fn lines(&self, program: &str) -> Vec<String> {
         let first = match &self.0.why {
             Some(why) => format!("{}: {why}", self.0.what),
             None => self.0.what.clone(),
         };
-        let texts = [Some(first), self.0.fix.clone()];
-        texts
+        [&first]
             .into_iter()
-            .flatten()
+            .chain(&self.0.also)
+            .chain(&self.0.fix)
             .map(|text| format!("{program}: {}", printable(text.as_bytes())))
             .collect()
     }

@@ -1,6 +1,6 @@
 //! One call, one job, one outcome.
 
-use crate::admin::login;
+use crate::admin::{aliases, check, login, verify};
 use crate::cli::{self, Invocation, Invoked, Login, Submission};
 use crate::config::paths::{Location, locate};
 use crate::config::{Config, file};
@@ -25,7 +25,7 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         drain,
     } = cli::parse(argv);
     report_panics_without_payload(&program);
-    let quiet = matches!(&invocation, Ok(Invocation::Submit(wishes)) if wishes.quiet);
+    let quiet = matches!(&invocation, Ok(Invocation::Submit(wishes) | Invocation::Preview(wishes)) if wishes.quiet);
     let job = || {
         privilege::settle()?;
         Job::begin(&caller)?.perform(invocation, &program)
@@ -104,6 +104,12 @@ impl<'a> Job<'a> {
             Ok(Invocation::Later { what }) => return Err(later(what)),
             Ok(Invocation::Login(wishes)) => return self.login(&wishes),
             Ok(Invocation::Submit(wishes)) => return self.submit(&wishes),
+            Ok(Invocation::Preview(wishes)) => return self.preview(&wishes),
+            Ok(Invocation::Verify(wishes)) => return self.verify(&wishes),
+            Ok(Invocation::Aliases { config }) => {
+                return aliases::check(&self.configure(config.as_deref())?.recipients.aliases);
+            }
+            Ok(Invocation::Check { config }) => return self.check(config.as_deref(), program),
             Err(failure) => {
                 let log = Log::new(Some(Log::SYSLOG.into()), None);
                 self.record(&log, "usage", &failure);
@@ -114,18 +120,10 @@ impl<'a> Job<'a> {
     }
 
     fn submit(&self, wishes: &Submission) -> Result<Outcome, Failure> {
-        let (config, callers_own) = self.configure(wishes.config.as_deref())?;
+        let config = self.configure(wishes.config.as_deref())?;
         let journal = self.journal(&config.log);
-        let desk = Desk {
-            config: &config,
-            caller: self.caller,
-            journal: &journal,
-            id: &self.id,
-            now: self.now,
-            host: &host_name(),
-            callers_own,
-            regular_file: stdio::stdin_is_regular_file(),
-        };
+        let host = host_name();
+        let desk = self.desk(&config, &journal, &host);
         let mut watch = |direction: Direction, line: &str| {
             let mark = match direction {
                 Direction::Sent => ">>> ",
@@ -138,16 +136,51 @@ impl<'a> Job<'a> {
         submit::submit(wishes, &desk, io::stdin().lock(), &mut watch)
     }
 
+    /// Nothing happens to the message, so nothing is logged of it.
+    fn preview(&self, wishes: &Submission) -> Result<Outcome, Failure> {
+        let config = self.configure(wishes.config.as_deref())?;
+        let nowhere = Log::new(None, None);
+        let journal = self.journal(&nowhere);
+        let host = host_name();
+        let desk = self.desk(&config, &journal, &host);
+        stdio::say(&submit::preview(wishes, &desk, io::stdin().lock())?);
+        Ok(Outcome::Done)
+    }
+
+    fn verify(&self, wishes: &Submission) -> Result<Outcome, Failure> {
+        let config = self.configure(wishes.config.as_deref())?;
+        let journal = self.journal(&config.log);
+        let host = host_name();
+        verify::verify(wishes, &self.desk(&config, &journal, &host))
+    }
+
+    fn check(&self, named: Option<&Path>, program: &str) -> Result<Outcome, Failure> {
+        let config = self.configure(named).map_err(check::as_fault)?;
+        check::check(&config, self.caller, program)
+    }
+
+    fn desk<'d>(&'d self, config: &'d Config, journal: &'d Journal<'d>, host: &'d str) -> Desk<'d> {
+        Desk {
+            config,
+            caller: self.caller,
+            journal,
+            id: &self.id,
+            now: self.now,
+            host,
+            regular_file: stdio::stdin_is_regular_file(),
+        }
+    }
+
     fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {
         let Some(import) = &wishes.import else {
             return Err(later("signing in without --import"));
         };
-        let (config, _) = self.configure(wishes.config.as_deref())?;
+        let config = self.configure(wishes.config.as_deref())?;
         login::import(import, &config, &self.journal(&config.log), self.now)
     }
 
-    /// Reads the configuration, and tells whether the caller chose it: then his own rights must do.
-    fn configure(&self, named: Option<&Path>) -> Result<(Config, bool), Failure> {
+    /// Reads the configuration; one that the caller chose is read with his own rights only.
+    fn configure(&self, named: Option<&Path>) -> Result<Config, Failure> {
         if named.is_some() {
             privilege::drop_for_good()?;
         }
@@ -155,11 +188,10 @@ impl<'a> Job<'a> {
         if location.callers_own {
             privilege::drop_for_good()?;
         }
-        let config = file::load(&location, self.caller).inspect_err(|failure| {
+        file::load(&location, self.caller).inspect_err(|failure| {
             let log = Log::new(Some(Log::SYSLOG.into()), None);
             self.record(&log, self.config_event(&location), failure);
-        })?;
-        Ok((config, location.callers_own))
+        })
     }
 
     fn config_event(&self, location: &Location) -> &'static str {

@@ -3,6 +3,7 @@
 mod addressing;
 mod content;
 mod offer;
+mod preview;
 mod record;
 
 use crate::cli::{Delivery, Submission};
@@ -20,12 +21,13 @@ use crate::sys::clock::LocalTime;
 use crate::sys::log::{Journal, Level};
 use crate::sys::random;
 use addressing::{choose_recipients, choose_sender, sender_policy};
-use offer::offer;
+use offer::{offer, paths};
 use record::{Known, record};
 use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
+pub use addressing::LocalNames;
 pub use record::failure_line;
 
 /// What the job knows besides the message.
@@ -37,8 +39,6 @@ pub struct Desk<'a> {
     pub now: SystemTime,
     /// Name of this host, for Received and alias lookups.
     pub host: &'a str,
-    /// Whether the caller brought the configuration, so that his rights must do.
-    pub callers_own: bool,
     /// Whether standard input is a regular file, which ends by itself.
     pub regular_file: bool,
 }
@@ -67,6 +67,16 @@ pub fn submit(
     result.map(|_| Outcome::Sent)
 }
 
+/// Does all that `submit` does before it asks for a token, and tells what would be sent and where.
+pub fn preview(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    input: impl BufRead,
+) -> Result<String, Failure> {
+    let (envelope, message) = prepare(wishes, desk, input, &mut Known::default())?;
+    Ok(preview::text(&paths(&envelope)?, &message, desk.config))
+}
+
 fn deliver(
     wishes: &Submission,
     desk: &Desk<'_>,
@@ -74,6 +84,22 @@ fn deliver(
     known: &mut Known,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<smtp::Receipt, Failure> {
+    let (envelope, message) = prepare(wishes, desk, input, known)?;
+    if wishes.delivery == Delivery::QueueOnly {
+        return Err(Failure::defer("the message was not sent")
+            .because("-odq asks for the queue, and this version has none")
+            .fix("leave out -odq: the message is then sent while you wait")
+            .at(Stage::Queue));
+    }
+    offer(&envelope, &message, &wishes.dsn, desk, watch)
+}
+
+fn prepare(
+    wishes: &Submission,
+    desk: &Desk<'_>,
+    input: impl BufRead,
+    known: &mut Known,
+) -> Result<(Envelope, Message), Failure> {
     let dots = match wishes.dot_is_text {
         true => DotRule::Text,
         false => DotRule::Ends {
@@ -91,16 +117,9 @@ fn deliver(
     let recipients = choose_recipients(wishes, desk, &message)?;
     known.to = recipients.iter().next().map(Address::to_string);
     known.recipients = Some(recipients.len());
-    if wishes.delivery == Delivery::QueueOnly {
-        return Err(Failure::defer("the message was not sent")
-            .because("-odq asks for the queue, and this version has none")
-            .fix("leave out -odq: the message is then sent while you wait")
-            .at(Stage::Queue));
-    }
     edit(wishes, desk, &sender, &mut message)?;
     known.size_bytes = Some(message.size());
-    let envelope = Envelope { sender, recipients };
-    offer(&envelope, &message, &wishes.dsn, desk, watch)
+    Ok((Envelope { sender, recipients }, message))
 }
 
 /// Makes the header what Microsoft takes; what becomes of the body is decided by what it offers.

@@ -16,6 +16,7 @@ mod configuration;
 mod environment;
 mod host;
 mod input;
+mod modes;
 mod properties;
 mod submission;
 mod tenant;

@@ -1,3 +1,6 @@
-//! What an administrator does: one file a verb.
+//! What an administrator does: one file a verb or a mode.
 
+pub mod aliases;
+pub mod check;
 pub mod login;
+pub mod verify;

@@ -35,6 +35,14 @@ pub struct Invoked {
 pub enum Invocation {
     /// Send the message on standard input.
     Submit(Submission),
+    /// Show what would become of the message on standard input (`--dry-run`).
+    Preview(Submission),
+    /// Show what becomes of the addresses (`-bv`).
+    Verify(Submission),
+    /// Check the aliases file (`-bi`, `newaliases`).
+    Aliases { config: Option<PathBuf> },
+    /// Check settings, aliases and the stored sign-in (`-bC`).
+    Check { config: Option<PathBuf> },
     /// Print the help on standard output.
     Help,
     /// Print the version on standard output.

@@ -3,10 +3,10 @@
 //! A row only records the wish. What options mean together is settled in `parse`.
 
 use super::wishes::{
-    ALIASES, CHECK, COUNT, DAEMON, LIST, Mode, RULES, SERVE, Wishes, account, body, config, debug,
-    debug_file, dot_is_text, envid, errors, from_header, full_name, glued_ignored, help, long_o,
-    no_aliases, notify, quarantine, ret, run_queue, sender, sender_from_header, short_o,
-    traffic_file, value_ignored, verbose, version,
+    COUNT, DAEMON, LIST, Mode, RULES, SERVE, Wishes, account, body, config, debug, debug_file,
+    dot_is_text, envid, errors, from_header, full_name, glued_ignored, help, long_o, no_aliases,
+    notify, quarantine, ret, run_queue, sender, sender_from_header, short_o, traffic_file,
+    value_ignored, verbose, version,
 };
 use super::{misuse, shown};
 use crate::outcome::Failure;
@@ -81,9 +81,9 @@ pub(super) const MODES: &[ModeRow] = &[
     mode("p",  LIST,          Kind::Later,   "List the queue, as mailq does."),
     mode("pc", COUNT,         Kind::Later,   "Count the entries of the queue."),
     mode("P",  COUNT,         Kind::Later,   "As -bpc."),
-    mode("i",  ALIASES,       Kind::Later,   "Check the aliases file, as newaliases does."),
-    mode("v",  Mode::Verify,  Kind::Later,   "Show what becomes of the addresses."),
-    mode("C",  CHECK,         Kind::Later,   "Check configuration and grant."),
+    mode("i",  Mode::Aliases, Kind::Works,   "Check the aliases file, as newaliases does."),
+    mode("v",  Mode::Verify,  Kind::Works,   "Show what becomes of the addresses."),
+    mode("C",  Mode::Check,   Kind::Works,   "Check settings, aliases and the stored sign-in."),
     mode("t",  RULES,         Kind::Refused, "Test rewriting rules."),
     mode("d",  DAEMON,        Kind::Refused, "Run as a daemon."),
     mode("D",  DAEMON,        Kind::Refused, "Run as a daemon in the foreground."),
@@ -114,12 +114,12 @@ pub(super) const OPTIONS: &[Opt<Wishes>] = &[
     long("from", Kind::Works, Takes::Value("address", sender), "As -f."),
     long("read-envelope-from", Kind::Works, Takes::Nothing(sender_from_header),
         "Take the envelope sender from From."),
+    works('I', Takes::Nothing(|w| w.mode = Mode::Aliases), "As -bi."),
+    long("check", Kind::Works, Takes::Nothing(|w| w.mode = Mode::Check), "As -bC."),
+    long("dry-run", Kind::Works, Takes::Nothing(|w| w.dry_run = true), "Show what would be sent."),
     long("help", Kind::Works, Takes::Nothing(help), "Print this help."),
     long("version", Kind::Works, Takes::Nothing(version), "Print the version."),
     later('q', Takes::Glued("what", run_queue),    "Run the queue once."),
-    later('I', Takes::Nothing(|w| w.mode = ALIASES), "As -bi."),
-    long("check", Kind::Later, Takes::Nothing(|w| w.mode = CHECK), "As -bC."),
-    long("dry-run", Kind::Later, Takes::Nothing(|w| w.dry_run = true), "Show what would be sent."),
     ignored('A', Takes::Value("letter", value_ignored), "Choice of the configuration."),
     ignored('D', Takes::Value("file", debug_file),      "Debug file, never written."),
     ignored('E', Takes::Glued("level", glued_ignored),  "Of other mailers."),

@@ -5,7 +5,7 @@
 
 use super::commands::{Asked, VERBS, Verb};
 use super::options::{Name, OPTIONS, Opt, Takes};
-use super::wishes::{ALIASES, LIST, Mode, Wishes};
+use super::wishes::{LIST, Mode, Wishes};
 use super::{Invocation, Invoked, misuse, shown};
 use crate::outcome::Failure;
 use lexopt::{Arg, Parser};
@@ -57,7 +57,7 @@ fn is_option(word: &OsStr) -> bool {
 fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, bool) {
     let mode = match name {
         b"mailq" => LIST,
-        b"newaliases" => ALIASES,
+        b"newaliases" => Mode::Aliases,
         _ => Mode::Deliver,
     };
     let mut wishes = Wishes {
@@ -68,7 +68,9 @@ fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, b
     let delivers = wishes.mode == Mode::Deliver;
     let invocation = read.and_then(|()| settle(wishes));
     let drain = match &invocation {
-        Ok(Invocation::Submit(_) | Invocation::Later { .. }) | Err(_) => delivers,
+        Ok(Invocation::Submit(_) | Invocation::Preview(_) | Invocation::Later { .. }) | Err(_) => {
+            delivers
+        }
         Ok(_) => false,
     };
     (invocation, drain)
@@ -107,15 +109,21 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
             }
             Err(misuse("no recipients").because("neither an address nor -t was given"))
         }
-        Mode::Deliver if wishes.dry_run => later("a trial run (--dry-run)"),
+        Mode::Deliver if wishes.dry_run => Ok(Invocation::Preview(submission)),
         Mode::Deliver => Ok(Invocation::Submit(submission)),
         Mode::Verify if has_message => Err(misuse("-t and --dry-run are for messages only")),
         Mode::Verify if !has_words => Err(misuse("no addresses for -bv")),
-        Mode::Verify => later("the check of addresses (-bv)"),
+        Mode::Verify => Ok(Invocation::Verify(submission)),
         _ if has_message => Err(misuse("-t and --dry-run are for messages only")),
         _ if has_words => Err(misuse("recipients are for messages only")),
         Mode::Version => Ok(Invocation::Version),
         Mode::Nothing => Ok(Invocation::Nothing),
+        Mode::Aliases => Ok(Invocation::Aliases {
+            config: submission.config,
+        }),
+        Mode::Check => Ok(Invocation::Check {
+            config: submission.config,
+        }),
         Mode::Later(what) => later(what),
         Mode::Refused(why) => Err(misuse("no such mode").because(why)),
     }
@@ -643,23 +651,20 @@ mod tests {
 
     #[test]
     fn modes_without_a_message_take_neither_recipients_nor_t() {
-        let modes = [
-            "-bp", "-bi", "-I", "-bs", "-ba", "-bpc", "-bP", "-bC", "--check", "-q", "-qf",
-        ];
+        let modes = ["-bp", "-bs", "-ba", "-bpc", "-bP", "-q", "-qf"];
         for mode in modes.iter().chain(&["-q15m", "-qI42", "-q!Rjoe", "-qSx"]) {
             assert!(!later(&format!("sendmail -v {mode}")).is_empty());
             failure(&format!("sendmail {mode} root"));
             failure(&format!("sendmail -t {mode}"));
         }
-        for mode in ["-bV", "-bh", "-bH"] {
+        for mode in ["-bV", "-bh", "-bH", "-bi", "-I", "-bC", "--check"] {
             failure(&format!("sendmail {mode} root"));
+            failure(&format!("sendmail {mode} -t"));
+            failure(&format!("sendmail {mode} --dry-run"));
         }
-        assert_eq!(
-            later("sendmail -bv root joe"),
-            "the check of addresses (-bv)"
-        );
-        failure("sendmail -bv");
-        failure("sendmail -bv -t root");
+        for line in ["-bv", "-bv -t root", "-bv --dry-run root"] {
+            failure(&format!("sendmail {line}"));
+        }
     }
 
     #[test]
@@ -678,7 +683,10 @@ mod tests {
 
     #[test]
     fn the_last_mode_wins_over_the_name() {
-        assert_eq!(later("newaliases"), "the check of the aliases file (-bi)");
+        let aliases = || Invocation::Aliases { config: None };
+        for line in ["newaliases", "sendmail -I", "mailq -bi"] {
+            assert_eq!(called(line).invocation.ok(), Some(aliases()), "{line}");
+        }
         assert_eq!(later("newaliases -bp"), "the list of the queue (-bp)");
         assert_eq!(later("mailq -q"), "a run of the queue (-q)");
         assert_eq!(digest(&submission("-q -bm root")), "root");
@@ -716,7 +724,26 @@ mod tests {
             called("sendmail -bh").invocation.ok(),
             Some(Invocation::Nothing)
         );
-        assert_eq!(later("sendmail --dry-run -t"), "a trial run (--dry-run)");
+        assert_eq!(digest(&submission("-d0.1 root")), "root");
+    }
+
+    #[test]
+    fn a_check_takes_the_settings_that_it_is_to_check() {
+        let config = || Some(PathBuf::from("f"));
+        let check = || Invocation::Check { config: config() };
+        for line in ["sendmail365 --check -C f", "sendmail -C f -bC"] {
+            assert_eq!(called(line).invocation.ok(), Some(check()), "{line}");
+        }
+        let wishes = || Submission {
+            config: config(),
+            no_aliases: true,
+            recipients: words("root joe"),
+            ..Submission::default()
+        };
+        let verify = called("sendmail -C f -n -bv root joe").invocation.ok();
+        assert_eq!(verify, Some(Invocation::Verify(wishes())));
+        let preview = called("sendmail --dry-run -n -Cf root joe").invocation.ok();
+        assert_eq!(preview, Some(Invocation::Preview(wishes())));
     }
 
     #[test]
@@ -744,6 +771,7 @@ mod tests {
             "sendmail -Z",
             "sendmail -t -bz",
             "sendmail --dry-run root",
+            "sendmail --dry-run -t -Z",
         ];
         for line in drained
             .iter()

@@ -25,6 +25,8 @@ pub(super) enum Mode {
     Deliver,
     /// The only other mode that takes addresses.
     Verify,
+    Aliases,
+    Check,
     Version,
     Nothing,
     /// A mode without addresses that this version does not have, in words.
@@ -34,10 +36,8 @@ pub(super) enum Mode {
 }
 
 pub(super) const LIST: Mode = Mode::Later("the list of the queue (-bp)");
-pub(super) const ALIASES: Mode = Mode::Later("the check of the aliases file (-bi)");
 pub(super) const COUNT: Mode = Mode::Later("the count of the queue (-bpc)");
 pub(super) const SERVE: Mode = Mode::Later("SMTP on standard input (-bs)");
-pub(super) const CHECK: Mode = Mode::Later("the check of the configuration (-bC)");
 pub(super) const RUN: Mode = Mode::Later("a run of the queue (-q)");
 pub(super) const DAEMON: Mode =
     Mode::Refused("the queue is run by sendmail365-queue.timer, not by a daemon");

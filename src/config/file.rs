@@ -4,7 +4,7 @@ use crate::config::paths::{self, Location};
 use crate::config::reader::{line_of, read_settings};
 use crate::config::settings::Draft;
 use crate::config::{Config, RecipientSettings, SenderSettings, Warning};
-use crate::mail::aliases::Aliases;
+use crate::mail::aliases::{Aliases, BadLine};
 use crate::oauth;
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp;
@@ -43,8 +43,16 @@ pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
 /// One that does not exist holds no aliases.
 pub fn read_aliases(path: &Path) -> Result<(Aliases, Vec<Failure>), Failure> {
     match read_regular(path, FILE_SIZE_MAX) {
-        Ok((text, _)) => Ok(Aliases::parse(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Aliases::parse(b"")),
+        Ok((text, _)) => {
+            let (aliases, bad) = Aliases::parse(&text);
+            let named = |bad: BadLine| {
+                Failure::new(Class::Data, format!("{}:{}", path.display(), bad.number))
+                    .because(bad.why)
+                    .fix("write it as `name: user@example.com`, with commas between several")
+            };
+            Ok((aliases, bad.into_iter().map(named).collect()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Default::default()),
         Err(error) => {
             let what = format!("cannot read the aliases in {}", path.display());
             Err(Failure::new(Class::Config, what)
@@ -183,6 +191,7 @@ impl Source<'_> {
             message_size_max: draft.message_size_max,
             roots,
             log: Log::new(draft.syslog.then(|| Log::SYSLOG.into()), draft.log_file),
+            callers_own: location.callers_own,
             warnings,
         })
     }

@@ -30,6 +30,8 @@ pub struct Config {
     pub message_size_max: u64,
     pub roots: Roots,
     pub log: Log,
+    /// The caller brought the file along, so that his rights must do.
+    pub callers_own: bool,
     /// What is not wrong enough to stop mail.
     pub warnings: Vec<Warning>,
 }

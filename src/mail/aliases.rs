@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::address::{Address, domain_key};
-use crate::outcome::{Class, Failure, printable};
+use super::address::{Address, Fault, domain_key};
+use crate::outcome::printable;
 
 /// How many aliases in a row are followed.
 const DEPTH_MAX: usize = 10;
@@ -23,23 +23,33 @@ enum Target {
     Refused(String),
 }
 
+/// A line of the aliases file that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// Its number, from 1.
+    pub number: usize,
+    /// What is wrong; of the text only the name before the colon is quoted, since whoever asks may
+    /// be somebody who cannot read the file himself.
+    pub why: String,
+}
+
 impl Aliases {
     /// Reads every line that can be read, and says for each other one what is wrong with it.
     ///
     /// One bad line must not take root's mail with it, so the good ones hold. The first line for
     /// a name wins.
-    pub fn parse(text: &[u8]) -> (Aliases, Vec<Failure>) {
+    pub fn parse(text: &[u8]) -> (Aliases, Vec<BadLine>) {
         let mut aliases = HashMap::new();
-        let mut failures = Vec::new();
+        let mut bad = Vec::new();
         for (number, line) in logical_lines(text) {
             match entry(&line) {
                 Ok((name, targets)) => {
                     aliases.entry(name).or_insert(targets);
                 }
-                Err(reason) => failures.push(bad_line(number, &line, &reason)),
+                Err(why) => bad.push(BadLine { number, why }),
             }
         }
-        (Aliases(aliases), failures)
+        (Aliases(aliases), bad)
     }
 
     fn targets(&self, name: &str) -> Option<&[Target]> {
@@ -197,14 +207,6 @@ impl Walk {
     }
 }
 
-fn bad_line(number: usize, line: &[u8], reason: &str) -> Failure {
-    let shown = line.get(..60).unwrap_or(line);
-    let what = format!("line {number} of the aliases file cannot be read");
-    Failure::new(Class::Data, what)
-        .because(format!("`{}`: {reason}", printable(shown.trim_ascii())))
-        .fix("write it as `name: user@example.com`, with commas between several")
-}
-
 /// Lines with their continuations, which begin with a blank; the number is that of the first.
 fn logical_lines(text: &[u8]) -> Vec<(usize, Vec<u8>)> {
     let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
@@ -229,8 +231,9 @@ fn entry(line: &[u8]) -> Result<(String, Vec<Target>), String> {
     let name = match Address::parse(name) {
         Ok(name) if name.domain().is_none() => name.local().to_lowercase(),
         Ok(_) => return Err("a name before the colon has no domain".to_owned()),
-        Err(fault) => return Err(fault.to_string()),
+        Err(fault) => return Err(format!("the name before the colon: {}", fault.reason())),
     };
+    let wrong = |why: &str| format!("{}: {why}", printable(name.as_bytes()));
     let mut targets = Vec::new();
     let mut rest = Some(value);
     while let Some(value) = rest {
@@ -239,17 +242,17 @@ fn entry(line: &[u8]) -> Result<(String, Vec<Target>), String> {
             None => (value, None),
         };
         if !item.trim_ascii().is_empty() {
-            targets.push(target(item.trim_ascii())?);
+            targets.push(target(item.trim_ascii()).map_err(|fault| wrong(fault.reason()))?);
         }
         rest = after;
     }
     match targets.is_empty() {
-        true => Err("there is nothing after the colon".to_owned()),
+        true => Err(wrong("there is nothing after the colon")),
         false => Ok((name, targets)),
     }
 }
 
-fn target(item: &[u8]) -> Result<Target, String> {
+fn target(item: &[u8]) -> Result<Target, Fault> {
     let inner = item.strip_prefix(b"\"").unwrap_or(item);
     let include = b":include:";
     let is_include = inner
@@ -258,10 +261,7 @@ fn target(item: &[u8]) -> Result<Target, String> {
     if is_include || inner.starts_with(b"/") || inner.starts_with(b"|") {
         return Ok(Target::Refused(String::from_utf8_lossy(item).into_owned()));
     }
-    match Address::parse(item) {
-        Ok(address) => Ok(Target::Address(address)),
-        Err(fault) => Err(fault.to_string()),
-    }
+    Address::parse(item).map(Target::Address)
 }
 
 /// What stands before and after the first `separator` outside quotes.
@@ -285,7 +285,7 @@ fn split_unquoted(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
     use crate::mail::recipients::refusal;
-    use crate::outcome::Stage;
+    use crate::outcome::{Class, Stage};
 
     const FILE: &[u8] = b"# who reads what\n\
         postmaster: root\n\
@@ -301,8 +301,8 @@ mod tests {
         pong: ping\n";
 
     fn aliases(text: &[u8]) -> Aliases {
-        let (aliases, failures) = Aliases::parse(text);
-        assert!(failures.is_empty(), "{failures:?}");
+        let (aliases, bad) = Aliases::parse(text);
+        assert!(bad.is_empty(), "{bad:?}");
         aliases
     }
 
@@ -462,13 +462,22 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named_and_the_others_hold() {
+    fn a_bad_line_is_named_without_its_value_and_the_others_hold() {
         let text = b"root: a@x.test\nno colon\n\nempty:\nbob: two words,\n  b@x.test\na@b: c\n\xff: x\nroot: b@x.test";
-        let (aliases, failures) = Aliases::parse(text);
-        let whats: Vec<&str> = failures.iter().map(Failure::what).collect();
+        let (aliases, bad) = Aliases::parse(text);
+        let bad: Vec<(usize, &str)> = bad
+            .iter()
+            .map(|bad| (bad.number, bad.why.as_str()))
+            .collect();
         assert_eq!(
-            whats,
-            [2, 4, 5, 7, 8].map(|n| format!("line {n} of the aliases file cannot be read"))
+            bad,
+            [
+                (2, "there is no colon after the name"),
+                (4, "empty: there is nothing after the colon"),
+                (5, "bob: several words, and no < > around an address"),
+                (7, "a name before the colon has no domain"),
+                (8, "the name before the colon: an address has to be UTF-8"),
+            ]
         );
         let resolver = Resolver {
             aliases: Some(&aliases),

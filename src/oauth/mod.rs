@@ -12,6 +12,7 @@
 pub mod codes;
 mod endpoint;
 mod grant;
+mod owner;
 mod refusal;
 mod shelf;
 mod slot;
@@ -42,6 +43,13 @@ pub struct Account {
     pub client_id: String,
     /// The application's secret, if it is a confidential one.
     pub client_secret: Option<Secret>,
+}
+
+impl Account {
+    /// The grant by its name in the settings.
+    pub fn grant(&self) -> &'static str {
+        "delegated"
+    }
 }
 
 /// What a token is asked for.
@@ -117,6 +125,13 @@ impl SignIn<'_> {
         now: SystemTime,
     ) -> Result<AccessToken, Failure> {
         self.sought(journal, now, Some(refused))
+    }
+
+    /// Whether there is what a token could be asked for with; asks nobody and changes nothing.
+    ///
+    /// `owner` is the user besides root who may own the stored sign-in.
+    pub fn check(&self, owner: u32) -> Result<(), Failure> {
+        self.store.check(self.account, owner)
     }
 
     /// Takes over a refresh token from elsewhere, raw or in JSON.

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: token slots on disk")]
 
 use super::Account;
+use super::owner::Owner;
 use super::refusal::no_token;
 use super::slot::{self, Fault, SIZE_MAX, Slot};
 use crate::outcome::{Failure, Stage};
@@ -19,8 +20,8 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-const SLOTS: [&str; 2] = ["token.0", "token.1"];
-const LOCK: &str = "token.lock";
+pub(super) const SLOTS: [&str; 2] = ["token.0", "token.1"];
+pub(super) const LOCK: &str = "token.lock";
 
 /// What every slot of every directory held at one moment.
 pub(crate) struct Survey(Vec<Reading>);
@@ -206,7 +207,7 @@ impl Reading {
     }
 }
 
-const LOGIN: &str = "run `sendmail365 login --import FILE` as root";
+pub(super) const LOGIN: &str = "run `sendmail365 login --import FILE` as root";
 
 /// Opens the first lock file that exists; it is never made here.
 pub(crate) fn open_lock(dirs: &[PathBuf]) -> io::Result<File> {
@@ -234,7 +235,7 @@ pub(crate) fn create(dir: &Path, generation: u64, slot: &Slot) -> io::Result<()>
             .mode(0o700)
             .create(dir)?;
     }
-    let owner = directory(dir)?;
+    let owner = Owner::of_files_in(dir)?;
     make_if_missing(&dir.join(LOCK), &owner)?;
     for (number, name) in (1..).zip(SLOTS) {
         replace(
@@ -249,7 +250,7 @@ pub(crate) fn create(dir: &Path, generation: u64, slot: &Slot) -> io::Result<()>
 
 /// Makes empty slots and a lock where they are missing, for a refresh that cannot make them.
 pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
-    let owner = directory(dir)?;
+    let owner = Owner::of_files_in(dir)?;
     for name in [LOCK].into_iter().chain(SLOTS) {
         make_if_missing(&dir.join(name), &owner)?;
     }
@@ -317,23 +318,6 @@ fn same(shown: &Metadata, opened: &Metadata) -> io::Result<()> {
 
 fn line(generation: u64, slot: &Slot) -> io::Result<Zeroizing<Vec<u8>>> {
     slot::encode(generation, slot).ok_or_else(|| io::Error::from(ErrorKind::FileTooLarge))
-}
-
-/// Group and mode that the files of a directory get.
-struct Owner {
-    group: u32,
-    mode: u32,
-}
-
-/// The directory's group may write where the directory is root's, as installed. In a user's own
-/// directory that group may be everybody's, and the user alone needs the files.
-fn directory(dir: &Path) -> io::Result<Owner> {
-    let metadata = fs::metadata(dir)?;
-    let mode = if metadata.uid() == 0 { 0o660 } else { 0o600 };
-    Ok(Owner {
-        group: metadata.gid(),
-        mode,
-    })
 }
 
 fn make_if_missing(path: &Path, owner: &Owner) -> io::Result<()> {

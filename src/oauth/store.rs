@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: waits for the lock")]
 
 use super::grant::{Granted, Note};
+use super::owner;
 use super::refusal::Refusal;
 use super::shelf::{self, Survey};
 use super::slot::Slot;
@@ -81,6 +82,23 @@ impl Store {
                     None => self.renew(sought, &survey, true),
                 }
             }
+        }
+    }
+
+    /// Whether a sign-in of the account is stored, and its files are as they have to be.
+    pub(crate) fn check(&self, account: &Account, owner: u32) -> Result<(), Failure> {
+        owner::judge(&self.dirs, owner)?;
+        let survey = Survey::of(&self.dirs);
+        if survey.newest(account).is_none() {
+            return Err(survey.missing(account));
+        }
+        match shelf::open_lock(&self.dirs) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::hold("the lock of the stored sign-in is of no use")
+                .because(&error)
+                .fix("run `sendmail365 login` again, which makes token.lock")
+                .with_os_error(&error)
+                .at(Stage::Token)),
         }
     }
 

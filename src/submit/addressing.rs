@@ -3,9 +3,9 @@
 use super::Desk;
 use super::record::failure_line;
 use crate::cli::Submission;
-use crate::config::file;
+use crate::config::{RecipientSettings, file};
 use crate::mail::address::Address;
-use crate::mail::aliases::{Resolved, Resolver};
+use crate::mail::aliases::{Aliases, Resolved, Resolver};
 use crate::mail::envelope::{Recipients, Sender, SenderPolicy};
 use crate::mail::header::Field;
 use crate::mail::message::Message;
@@ -81,45 +81,67 @@ pub(super) fn choose_recipients(
     if addresses.is_empty() && faults.is_empty() {
         return Err(nobody(message));
     }
+    let names = LocalNames::read(wishes.no_aliases, desk)?;
     let Resolved {
         addresses,
         faults: unresolved,
-    } = resolve(wishes, desk, addresses)?;
+    } = names.resolve(addresses);
     match recipients::refusal(&faults, &unresolved, Stage::Stdin) {
         Some(failure) => Err(failure),
         None => {
             recipients::within_limit(addresses.len())?;
-            let ours = ours(desk);
-            Recipients::new(addresses, &ours).ok_or_else(|| nobody(message))
+            Recipients::new(addresses, names.ours()).ok_or_else(|| nobody(message))
         }
     }
 }
 
-fn resolve(
-    wishes: &Submission,
-    desk: &Desk<'_>,
-    addresses: Vec<Address>,
-) -> Result<Resolved, Failure> {
-    let settings = &desk.config.recipients;
-    let aliases = match wishes.no_aliases {
-        true => None,
-        false => {
-            let (aliases, faults) = file::read_aliases(&settings.aliases)?;
-            for fault in faults {
-                let line = desk.journal.line("config").word("reason", "aliases");
-                desk.journal
-                    .write(Level::Warning, &failure_line(line, &fault));
+/// What names without a domain lead to on this host.
+pub struct LocalNames<'a> {
+    settings: &'a RecipientSettings,
+    aliases: Option<Aliases>,
+    local_domains: Vec<String>,
+    ours: Vec<&'a str>,
+}
+
+impl<'a> LocalNames<'a> {
+    /// Reads the aliases file, unless it is not wanted; lines that cannot be read go to the log.
+    pub fn read(no_aliases: bool, desk: &'a Desk<'_>) -> Result<LocalNames<'a>, Failure> {
+        let settings = &desk.config.recipients;
+        let aliases = match no_aliases {
+            true => None,
+            false => {
+                let (aliases, faults) = file::read_aliases(&settings.aliases)?;
+                for fault in faults {
+                    let line = desk.journal.line("config").word("reason", "aliases");
+                    desk.journal
+                        .write(Level::Warning, &failure_line(line, &fault));
+                }
+                Some(aliases)
             }
-            Some(aliases)
-        }
-    };
-    let resolver = Resolver {
-        aliases: aliases.as_ref(),
-        domain: settings.domain.as_deref(),
-        admin: settings.admin.as_ref(),
-        local_domains: &local_domains(desk),
-    };
-    Ok(resolver.resolve(addresses))
+        };
+        Ok(LocalNames {
+            settings,
+            aliases,
+            local_domains: local_domains(desk),
+            ours: ours(desk),
+        })
+    }
+
+    /// Follows aliases and qualifies what is left.
+    pub fn resolve(&self, addresses: Vec<Address>) -> Resolved {
+        let resolver = Resolver {
+            aliases: self.aliases.as_ref(),
+            domain: self.settings.domain.as_deref(),
+            admin: self.settings.admin.as_ref(),
+            local_domains: &self.local_domains,
+        };
+        resolver.resolve(addresses)
+    }
+
+    /// Domains whose mailboxes are compared without case.
+    pub fn ours(&self) -> &[&'a str] {
+        &self.ours
+    }
 }
 
 /// Domains that mean this host; the mailbox's own is a real one and never among them.

@@ -15,6 +15,13 @@ use crate::sys::tls::Tls;
 /// Most recipients of one transaction: a mailbox can be set to take up to 1,000.
 const TRANSACTION_MAX: usize = 1000;
 
+/// The envelope as it is said to the server.
+pub(super) struct Paths {
+    /// None is the null sender.
+    pub(super) sender: Option<smtp::Path>,
+    pub(super) recipients: Vec<smtp::Path>,
+}
+
 /// Offers the message to the server; a token that it refuses is renewed once.
 pub(super) fn offer(
     envelope: &Envelope,
@@ -23,23 +30,7 @@ pub(super) fn offer(
     desk: &Desk<'_>,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<smtp::Receipt, Failure> {
-    let sender = match &envelope.sender {
-        Sender::Null => None,
-        Sender::Mailbox(address) => Some(path(address)?),
-    };
-    let paths = envelope
-        .recipients
-        .iter()
-        .map(path)
-        .collect::<Result<Vec<_>, _>>()?;
-    if paths.len() > TRANSACTION_MAX {
-        return Err(
-            Failure::new(Class::Unavailable, format!("{} recipients", paths.len()))
-                .because("too many for one transaction, and there is no queue to split it")
-                .fix(format!("send to at most {TRANSACTION_MAX} at a time"))
-                .at(Stage::Rcpt),
-        );
-    }
+    let Paths { sender, recipients } = paths(envelope)?;
     let store = oauth::Store::new(desk.config.token_dirs.clone());
     let grant = desk.config.sign_in(&store);
     let token = grant
@@ -57,12 +48,30 @@ pub(super) fn offer(
     let prepared = Prepared::new(message, offered, desk.journal);
     let envelope = smtp::Envelope {
         sender: sender.as_ref(),
-        recipients: &paths,
+        recipients: &recipients,
         dsn: dsn(wishes, offered, desk.journal),
     };
     session
         .submit(&envelope, &prepared.content(), watch)
         .map_err(|refusal| refusal.failure)
+}
+
+/// The envelope as one transaction, if it can be one.
+pub(super) fn paths(envelope: &Envelope) -> Result<Paths, Failure> {
+    let sender = match &envelope.sender {
+        Sender::Null => None,
+        Sender::Mailbox(address) => Some(path(address)?),
+    };
+    let recipients = envelope.recipients.iter().map(path);
+    let recipients = recipients.collect::<Result<Vec<_>, _>>()?;
+    if recipients.len() > TRANSACTION_MAX {
+        let what = format!("{} recipients", recipients.len());
+        return Err(Failure::new(Class::Unavailable, what)
+            .because("too many for one transaction, and there is no queue to split it")
+            .fix(format!("send to at most {TRANSACTION_MAX} at a time"))
+            .at(Stage::Rcpt));
+    }
+    Ok(Paths { sender, recipients })
 }
 
 fn sign_in(
@@ -88,7 +97,7 @@ fn sign_in(
 /// of his reach, and no administrator will ever end that.
 fn own_sign_in(desk: &Desk<'_>, failure: Failure) -> Failure {
     let unreachable = matches!(failure.reason(), Some("no-token" | "unreadable"));
-    if !desk.callers_own || desk.caller.uid == 0 || !unreachable {
+    if !desk.config.callers_own || desk.caller.uid == 0 || !unreachable {
         return failure;
     }
     let line = desk.journal.line("denied").word("what", "config-override");
