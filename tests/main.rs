@@ -16,6 +16,7 @@ mod configuration;
 mod environment;
 mod host;
 mod input;
+mod man;
 mod modes;
 mod properties;
 mod submission;

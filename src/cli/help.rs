@@ -194,6 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_names_every_command() {
+        let manual = include_str!("../../man/sendmail365.8");
+        for verb in VERBS {
+            let lines = manual.lines().filter(|line| line.starts_with('.'));
+            let named = lines
+                .flat_map(|line| line.split([' ', ',']))
+                .any(|word| word == verb.name);
+            assert!(named, "{}", verb.name);
+        }
+    }
+
+    #[test]
     fn the_version_is_one_line() {
         assert_eq!(version(), "sendmail365 0.1.0");
     }
