@@ -19,6 +19,7 @@ mod input;
 mod man;
 mod modes;
 mod properties;
+mod readme;
 mod submission;
 mod tenant;
 mod tenant_selftest;

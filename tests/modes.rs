@@ -1,10 +1,11 @@
 //! The modes without a message to send: newaliases, -bv, --dry-run and --check.
 
 use crate::binary;
-use crate::host::{Host, Ran};
+use crate::host::{Host, Ran, finish};
 use crate::tenant::Tenant;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 const MESSAGE: &str = "From: Shop <shop@example.org>\nTo: root\nBcc: audit@example.com\n\nhello\n";
 
@@ -235,4 +236,40 @@ fn a_check_tells_what_is_not_wrong_enough_to_stop_mail() {
     host.set("account", "client_secret_file", &value);
     let ran = host.sendmail(["--check"], "");
     ran.exits(0).says("sendmail: warning: ").says("chmod o-r");
+}
+
+/// A04: settings, aliases and slots that a stranger names are opened with his own rights.
+#[test]
+fn no_mode_reads_for_a_caller_what_he_cannot_read_himself() {
+    if !crate::needs("setpriv") || !crate::is_root() {
+        return;
+    }
+    let tenant = Tenant::start();
+    let mut host = host(&tenant);
+    let as_nobody = |host: &Host, words: &[&str]| {
+        let inner = host.command("sendmail", words);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        let ran = finish(&mut command, MESSAGE.as_bytes());
+        ran.exits(78);
+        assert!(ran.stdout.is_empty(), "{ran:#?}");
+        ran
+    };
+    let modes: [&[&str]; 4] = [
+        &["-bi"],
+        &["-bv", "root"],
+        &["--check"],
+        &["--dry-run", "-t"],
+    ];
+    for below in ["etc/aliases", "etc/config.toml"] {
+        fs::set_permissions(host.path(below), fs::Permissions::from_mode(0o600)).unwrap();
+        for words in modes {
+            as_nobody(&host, words).says(below).says("ermission denied");
+        }
+    }
+    fs::remove_file(host.path("etc/config.toml")).unwrap();
+    host.set("recipients", "aliases", "\"/nowhere\"");
+    as_nobody(&host, &["--check"]).says("cannot be read (EACCES)");
+    host.sendmail(["--check"], "").exits(0).silently();
 }

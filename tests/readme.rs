@@ -1,0 +1,127 @@
+//! The README, tried: its settings are a configuration, its commands do what it says.
+
+use crate::binary;
+use crate::host::{Host, Ran};
+use crate::tenant::{Setup, Tenant};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// First words of blocks that build or install; they are what runs this test.
+const NOT_TRIED: [&str; 2] = ["cargo", "tests/run"];
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    fs::read_to_string(path).unwrap()
+}
+
+/// The fenced blocks of a language, without the indentation of a list.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(fence) = line.trim_start().strip_prefix("```") else {
+            continue;
+        };
+        let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+        let block: Vec<&str> = inside.map(str::trim_start).collect();
+        if fence == language {
+            blocks.push(block.join("\n"));
+        }
+    }
+    blocks
+}
+
+/// A tenant as the README's settings name it.
+fn tenant(settings: &toml::Table) -> Tenant {
+    let account = |key: &str| settings["account"][key].as_str().unwrap().to_owned();
+    Tenant::with(Setup {
+        mailbox: account("mailbox"),
+        user: account("mailbox"),
+        tenant_id: account("tenant"),
+        client_id: account("client_id"),
+        recipients: vec!["you@contoso.com".to_owned()],
+        ..Setup::default()
+    })
+}
+
+/// The program under its names, for a shell that knows no `-C`.
+fn put_on_path(host: &Host) {
+    let config = host.path("etc/config.toml");
+    fs::create_dir(host.path("bin")).unwrap();
+    for (name, before) in [
+        ("sendmail", ""),
+        ("newaliases", ""),
+        ("sendmail365", "first=$1; shift;"),
+    ] {
+        let first = if before.is_empty() { "" } else { "\"$first\"" };
+        let target = host.path("usr/sbin").join(name);
+        let script = format!(
+            "#!/bin/sh\n{before} exec {} {first} -C {} \"$@\"\n",
+            target.display(),
+            config.display()
+        );
+        let path = format!("bin/{name}");
+        host.write(&path, script);
+        fs::set_permissions(host.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+fn run(host: &Host, block: &str) -> Ran {
+    let path = format!("{}:/usr/bin:/bin", host.path("bin").display());
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-e", "-c", block]).env_clear();
+    shell.env("PATH", path).current_dir(host.path("home"));
+    Ran::of(shell.stdin(Stdio::null()))
+}
+
+#[test]
+fn the_commands_of_the_readme_lead_to_a_first_mail() {
+    let text = readme();
+    let settings: toml::Table = toml::from_str(&blocks(&text, "toml")[0]).unwrap();
+    let tenant = tenant(&settings);
+    let mut host = Host::configured(&binary(), &tenant);
+    for (section, content) in &settings {
+        for (key, value) in content.as_table().unwrap() {
+            host.set(section, key, &format!("{:?}", value.as_str().unwrap()));
+        }
+    }
+    put_on_path(&host);
+    host.write("home/token.txt", tenant.refresh_token());
+    let mut tried = 0;
+    for block in blocks(&text, "sh") {
+        let first = block.split_whitespace().next().unwrap();
+        if !NOT_TRIED.contains(&first) {
+            run(&host, &block).exits(0);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 3, "only {tried} blocks were tried");
+    let received = tenant.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].recipients, ["you@contoso.com"]);
+    fs::remove_file(host.path("home/token.txt")).unwrap();
+}
+
+#[test]
+fn every_block_of_settings_is_read_by_the_program() {
+    let host = Host::bare(&binary());
+    for block in blocks(&readme(), "toml") {
+        host.write("etc/config.toml", block);
+        host.sendmail(["-bv", "-n", "a@example.com"], "").exits(0);
+    }
+}
+
+#[test]
+fn the_readme_names_the_demo_the_tests_and_every_manual() {
+    let text = readme();
+    let commands = blocks(&text, "sh");
+    for command in ["cargo run --example demo", "tests/run"] {
+        assert!(commands.iter().any(|block| block == command), "{command}");
+    }
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(text.contains(&format!("man/{name}")), "{name}");
+    }
+}
