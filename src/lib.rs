@@ -6,7 +6,7 @@
 //! /etc ─────────── config ─► Config ─────┤                            ▼
 //!                                      run ── Submit ──► submit ◄── Envelope
 //!                                       │                  ├─ oauth: the cached token, or one refresh
-//!                                       └─ Login ► admin   └─ smtp: one session, one verdict
+//!                                       └─ others ► admin  └─ smtp: one session, one verdict
 //!                                                              │
 //!                    exit code ◄── main ◄── Outcome or Failure ┘
 //! ```

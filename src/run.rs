@@ -220,6 +220,6 @@ fn later(what: &str) -> Failure {
         Class::Software,
         format!("{what} is not part of this version"),
     )
-    .because("it sends messages and takes over tokens, nothing else yet")
+    .because("it sends messages, takes over tokens and checks settings, nothing else yet")
     .fix("see sendmail365(8) for what there is")
 }

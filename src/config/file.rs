@@ -118,7 +118,7 @@ impl Source<'_> {
         let failure = self.failure(&format!("cannot read {name}")).because(error);
         match error.kind() {
             io::ErrorKind::NotFound => failure
-                .fix("write it with [account] mailbox, tenant and client_id; see sendmail365(8)")
+                .fix("write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)")
                 .with_os_error(error),
             io::ErrorKind::InvalidInput => failure
                 .fix("put a regular file in its place")
