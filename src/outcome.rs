@@ -33,6 +33,8 @@ pub enum Class {
     Io,
     /// 75: nothing was kept here; a later try may work.
     TryAgain,
+    /// 76: the dialogue was cut off within a message.
+    Protocol,
     /// 77: the caller, or the mailbox, may not do this.
     NoPermission,
     /// 78: the configuration is missing or wrong.
@@ -52,6 +54,7 @@ impl Class {
             Class::CannotCreate => 73,
             Class::Io => 74,
             Class::TryAgain => 75,
+            Class::Protocol => 76,
             Class::NoPermission => 77,
             Class::Config => 78,
         }

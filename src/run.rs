@@ -5,16 +5,20 @@ use crate::cli::{self, Invocation, Invoked, Login, Submission};
 use crate::config::paths::{Location, locate};
 use crate::config::{Config, file};
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
-use crate::smtp::Direction;
-use crate::submit::{self, Desk};
+use crate::smtp::stdio::Doorplate;
+use crate::smtp::{self, Direction};
+use crate::submit::{self, Counter, Desk};
 use crate::sys::caller::{Caller, host_name};
 use crate::sys::log::{Journal, Level, Log};
 use crate::sys::{clock, privilege, random, stdio};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufReader};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How long a client of `-bs` may say nothing; workers keep a dialogue open between messages.
+const SILENCE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Does what the call asks for and answers with the exit status.
 pub fn run(argv: Vec<OsString>) -> u8 {
@@ -26,6 +30,7 @@ pub fn run(argv: Vec<OsString>) -> u8 {
     } = cli::parse(argv);
     report_panics_without_payload(&program);
     let quiet = matches!(&invocation, Ok(Invocation::Submit(wishes) | Invocation::Preview(wishes)) if wishes.quiet);
+    let serves = matches!(&invocation, Ok(Invocation::Serve(_)));
     let job = || {
         privilege::settle()?;
         Job::begin(&caller)?.perform(invocation, &program)
@@ -39,7 +44,10 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         stdio::drain_stdin();
     }
     let failure = with_cure(failure);
-    if !quiet {
+    if serves {
+        // The client reads replies; text on stderr would be a fault to it.
+        stdio::say(&format!("{}\r\n", submit::farewell(&failure)));
+    } else if !quiet {
         for line in failure.lines(&program) {
             stdio::complain(&line);
         }
@@ -110,6 +118,7 @@ impl<'a> Job<'a> {
                 return aliases::check(&self.configure(config.as_deref())?.recipients.aliases);
             }
             Ok(Invocation::Check { config }) => return self.check(config.as_deref(), program),
+            Ok(Invocation::Serve(wishes)) => return self.serve(&wishes),
             Err(failure) => {
                 let log = Log::new(Some(Log::SYSLOG.into()), None);
                 self.record(&log, "usage", &failure);
@@ -124,15 +133,7 @@ impl<'a> Job<'a> {
         let journal = self.journal(&config.log);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
-        let mut watch = |direction: Direction, line: &str| {
-            let mark = match direction {
-                Direction::Sent => ">>> ",
-                Direction::Received => "",
-            };
-            if wishes.verbose {
-                stdio::complain(&format!("{mark}{line}"));
-            }
-        };
+        let mut watch = watch(wishes.verbose);
         submit::submit(wishes, &desk, io::stdin().lock(), &mut watch)
     }
 
@@ -169,6 +170,26 @@ impl<'a> Job<'a> {
             host,
             regular_file: stdio::stdin_is_regular_file(),
         }
+    }
+
+    /// SMTP on standard input and output.
+    fn serve(&self, wishes: &Submission) -> Result<Outcome, Failure> {
+        let config = self.configure(wishes.config.as_deref())?;
+        let input = stdio::Patient::stdin(SILENCE_MAX).map_err(|error| {
+            Failure::new(Class::OsError, "standard input cannot be used")
+                .because(&error)
+                .with_os_error(&error)
+        })?;
+        let host = host_name();
+        let doorplate = Doorplate {
+            name: &host,
+            size_max: config.message_size_max,
+        };
+        let mut watch = watch(wishes.verbose);
+        let mut counter = Counter::new(&config, self.caller, &host, wishes, &mut watch);
+        let output = io::stdout().lock();
+        smtp::stdio::serve(&doorplate, BufReader::new(input), output, &mut counter)?;
+        Ok(Outcome::Done)
     }
 
     fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {
@@ -211,6 +232,19 @@ impl<'a> Job<'a> {
             Level::Error,
             &submit::failure_line(journal.line(event), failure),
         );
+    }
+}
+
+/// Shows the dialogue with the server to whoever asked for it.
+fn watch(verbose: bool) -> impl FnMut(Direction, &str) {
+    move |direction: Direction, line: &str| {
+        let mark = match direction {
+            Direction::Sent => ">>> ",
+            Direction::Received => "",
+        };
+        if verbose {
+            stdio::complain(&format!("{mark}{line}"));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod addressing;
 mod content;
+mod counter;
 mod offer;
 mod preview;
 mod record;
@@ -28,6 +29,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
 pub use addressing::LocalNames;
+pub use counter::{Counter, farewell};
 pub use record::failure_line;
 
 /// What the job knows besides the message.

@@ -20,6 +20,7 @@ mod man;
 mod modes;
 mod properties;
 mod readme;
+mod stdio;
 mod submission;
 mod tenant;
 mod tenant_selftest;

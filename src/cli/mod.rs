@@ -43,6 +43,8 @@ pub enum Invocation {
     Aliases { config: Option<PathBuf> },
     /// Check settings, aliases and the stored sign-in (`-bC`).
     Check { config: Option<PathBuf> },
+    /// Speak SMTP on standard input and output (`-bs`); what the options say holds for each message.
+    Serve(Submission),
     /// Print the help on standard output.
     Help,
     /// Print the version on standard output.
@@ -56,7 +58,7 @@ pub enum Invocation {
 }
 
 /// A message to send, as the options describe it.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Submission {
     /// The settings to use instead of the host's (`-C`). Privilege has to be gone before it is opened.
     pub config: Option<PathBuf>,
@@ -110,7 +112,7 @@ pub enum BodyType {
 }
 
 /// Wishes for delivery status notifications (RFC 3461 section 4); what is here is valid.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dsn {
     /// When to notify (`-N`).
     pub notify: Option<Notify>,

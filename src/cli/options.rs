@@ -3,7 +3,7 @@
 //! A row only records the wish. What options mean together is settled in `parse`.
 
 use super::wishes::{
-    COUNT, DAEMON, LIST, Mode, RULES, SERVE, Wishes, account, body, config, debug, debug_file,
+    COUNT, DAEMON, LIST, Mode, RULES, Wishes, account, body, config, debug, debug_file,
     dot_is_text, envid, errors, from_header, full_name, glued_ignored, help, long_o, no_aliases,
     notify, quarantine, ret, run_queue, sender, sender_from_header, short_o, traffic_file,
     value_ignored, verbose, version,
@@ -76,8 +76,8 @@ pub(super) const MODES: &[ModeRow] = &[
     mode("V",  Mode::Version, Kind::Works,   "Print the version."),
     mode("h",  Mode::Nothing, Kind::Works,   "Do nothing (host status elsewhere)."),
     mode("H",  Mode::Nothing, Kind::Works,   "Do nothing (host status elsewhere)."),
-    mode("s",  SERVE,         Kind::Later,   "Speak SMTP on standard input and output."),
-    mode("a",  SERVE,         Kind::Later,   "As -bs."),
+    mode("s",  Mode::Serve,   Kind::Works,   "Speak SMTP on standard input and output."),
+    mode("a",  Mode::Serve,   Kind::Works,   "As -bs."),
     mode("p",  LIST,          Kind::Later,   "List the queue, as mailq does."),
     mode("pc", COUNT,         Kind::Later,   "Count the entries of the queue."),
     mode("P",  COUNT,         Kind::Later,   "As -bpc."),

@@ -116,6 +116,7 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
         Mode::Verify => Ok(Invocation::Verify(submission)),
         _ if has_message => Err(misuse("-t and --dry-run are for messages only")),
         _ if has_words => Err(misuse("recipients are for messages only")),
+        Mode::Serve => Ok(Invocation::Serve(submission)),
         Mode::Version => Ok(Invocation::Version),
         Mode::Nothing => Ok(Invocation::Nothing),
         Mode::Aliases => Ok(Invocation::Aliases {
@@ -444,8 +445,15 @@ mod tests {
             assert_eq!(digest(&found), *wanted, "{caller}");
             assert_eq!(found.notes, [""; 0], "{caller}");
         }
-        // Symfony, Swift, Laravel and Nextcloud; check_mailq.
-        assert_eq!(later("sendmail -bs"), "SMTP on standard input (-bs)");
+        // Symfony, Swift, Laravel and Nextcloud; Pine and MH; check_mailq.
+        for line in ["-bs", "-bs -odb -oem", "-bs -odb -oem -om", "-ba"] {
+            let invoked = called(&format!("sendmail {line}"));
+            assert!(
+                matches!(invoked.invocation, Ok(Invocation::Serve(_))),
+                "{line}"
+            );
+            assert!(!invoked.drain);
+        }
         assert_eq!(later("/usr/bin/mailq"), "the list of the queue (-bp)");
     }
 
@@ -651,13 +659,15 @@ mod tests {
 
     #[test]
     fn modes_without_a_message_take_neither_recipients_nor_t() {
-        let modes = ["-bp", "-bs", "-ba", "-bpc", "-bP", "-q", "-qf"];
+        let modes = ["-bp", "-bpc", "-bP", "-q", "-qf"];
         for mode in modes.iter().chain(&["-q15m", "-qI42", "-q!Rjoe", "-qSx"]) {
             assert!(!later(&format!("sendmail -v {mode}")).is_empty());
             failure(&format!("sendmail {mode} root"));
             failure(&format!("sendmail -t {mode}"));
         }
-        for mode in ["-bV", "-bh", "-bH", "-bi", "-I", "-bC", "--check"] {
+        for mode in [
+            "-bV", "-bh", "-bH", "-bs", "-ba", "-bi", "-I", "-bC", "--check",
+        ] {
             failure(&format!("sendmail {mode} root"));
             failure(&format!("sendmail {mode} -t"));
             failure(&format!("sendmail {mode} --dry-run"));

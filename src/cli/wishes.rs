@@ -27,6 +27,7 @@ pub(super) enum Mode {
     Verify,
     Aliases,
     Check,
+    Serve,
     Version,
     Nothing,
     /// A mode without addresses that this version does not have, in words.
@@ -37,7 +38,6 @@ pub(super) enum Mode {
 
 pub(super) const LIST: Mode = Mode::Later("the list of the queue (-bp)");
 pub(super) const COUNT: Mode = Mode::Later("the count of the queue (-bpc)");
-pub(super) const SERVE: Mode = Mode::Later("SMTP on standard input (-bs)");
 pub(super) const RUN: Mode = Mode::Later("a run of the queue (-q)");
 pub(super) const DAEMON: Mode =
     Mode::Refused("the queue is run by sendmail365-queue.timer, not by a daemon");

@@ -1,4 +1,5 @@
-//! Submission: one connection to the server, one message over it, a verdict per recipient.
+//! Submission: one connection to the server, one message over it, a verdict per recipient. And
+//! `stdio`, the other side of the dialogue, for local callers.
 //!
 //! ```text
 //! connect ─► wire ─► reply ─► dialogue ─► causes
@@ -17,6 +18,7 @@ mod dialogue;
 mod dsn;
 pub mod reply;
 mod session;
+pub mod stdio;
 mod wire;
 
 pub use causes::explain;

@@ -95,36 +95,42 @@ pub(super) fn choose_recipients(
     }
 }
 
+/// The host's aliases; none if they are not wanted. Lines that cannot be read go to the log.
+pub(super) fn read_aliases(no_aliases: bool, desk: &Desk<'_>) -> Result<Option<Aliases>, Failure> {
+    if no_aliases {
+        return Ok(None);
+    }
+    let (aliases, faults) = file::read_aliases(&desk.config.recipients.aliases)?;
+    for fault in faults {
+        let line = desk.journal.line("config").word("reason", "aliases");
+        desk.journal
+            .write(Level::Warning, &failure_line(line, &fault));
+    }
+    Ok(Some(aliases))
+}
+
 /// What names without a domain lead to on this host.
 pub struct LocalNames<'a> {
     settings: &'a RecipientSettings,
-    aliases: Option<Aliases>,
+    pub(super) aliases: Option<Aliases>,
     local_domains: Vec<String>,
     ours: Vec<&'a str>,
 }
 
 impl<'a> LocalNames<'a> {
-    /// Reads the aliases file, unless it is not wanted; lines that cannot be read go to the log.
+    /// Reads the aliases file, unless it is not wanted.
     pub fn read(no_aliases: bool, desk: &'a Desk<'_>) -> Result<LocalNames<'a>, Failure> {
-        let settings = &desk.config.recipients;
-        let aliases = match no_aliases {
-            true => None,
-            false => {
-                let (aliases, faults) = file::read_aliases(&settings.aliases)?;
-                for fault in faults {
-                    let line = desk.journal.line("config").word("reason", "aliases");
-                    desk.journal
-                        .write(Level::Warning, &failure_line(line, &fault));
-                }
-                Some(aliases)
-            }
-        };
-        Ok(LocalNames {
-            settings,
+        Ok(LocalNames::with(read_aliases(no_aliases, desk)?, desk))
+    }
+
+    /// Takes aliases that were read before.
+    pub(super) fn with(aliases: Option<Aliases>, desk: &'a Desk<'_>) -> LocalNames<'a> {
+        LocalNames {
+            settings: &desk.config.recipients,
             aliases,
             local_domains: local_domains(desk),
             ours: ours(desk),
-        })
+        }
     }
 
     /// Follows aliases and qualifies what is left.

@@ -13,7 +13,7 @@ use crate::sys::log::Level;
 use crate::sys::tls::Tls;
 
 /// Most recipients of one transaction: a mailbox can be set to take up to 1,000.
-const TRANSACTION_MAX: usize = 1000;
+pub(super) const TRANSACTION_MAX: usize = 1000;
 
 /// The envelope as it is said to the server.
 pub(super) struct Paths {

@@ -1,8 +1,9 @@
 //! The three standard descriptors as a caller may have left them: closed, full, unread, a file.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 /// Writes a line to stderr; a reader that is gone changes nothing.
 pub fn complain(line: &str) {
@@ -46,5 +47,75 @@ pub fn read_stdin(size_max: u64) -> io::Result<String> {
             format!("larger than {size_max} octets"),
         )),
         false => Ok(text),
+    }
+}
+
+/// A descriptor that is waited for no longer than `silence_max` at a time.
+pub struct Patient {
+    file: File,
+    silence_max: Duration,
+}
+
+impl Patient {
+    /// Standard input, from where it stands.
+    pub fn stdin(silence_max: Duration) -> io::Result<Patient> {
+        let copy = io::stdin().as_fd().try_clone_to_owned()?;
+        Ok(Patient::new(copy, silence_max))
+    }
+
+    fn new(descriptor: OwnedFd, silence_max: Duration) -> Patient {
+        Patient {
+            file: File::from(descriptor),
+            silence_max,
+        }
+    }
+}
+
+impl Read for Patient {
+    /// Reads what is there; `TimedOut` if nothing comes.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match readable(&self.file, self.silence_max)? {
+            true => self.file.read(buffer),
+            false => Err(io::Error::new(
+                ErrorKind::TimedOut,
+                format!("nothing came for {} s", self.silence_max.as_secs()),
+            )),
+        }
+    }
+}
+
+/// Whether there is something to read, its end or an error included, before the time is over.
+#[expect(unsafe_code, reason = "libc call")]
+fn readable(file: &File, silence_max: Duration) -> io::Result<bool> {
+    let millis = libc::c_int::try_from(silence_max.as_millis()).unwrap_or(libc::c_int::MAX);
+    let mut asked = libc::pollfd {
+        fd: file.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: the pointer is to one pollfd that lives through the call, and the count says one.
+    match unsafe { libc::poll(&mut asked, 1, millis) } {
+        0 => Ok(false),
+        1.. => Ok(true),
+        // Interrupted among them: the caller asks again, with the whole time before it.
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_writer_is_given_up_and_a_gone_one_is_an_end() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut patient = Patient::new(reader.into(), Duration::from_millis(1));
+        let mut buffer = [0; 8];
+        let silence = patient.read(&mut buffer).unwrap_err();
+        assert_eq!(silence.kind(), ErrorKind::TimedOut);
+        writer.write_all(b"abc").unwrap();
+        assert_eq!(patient.read(&mut buffer).unwrap(), 3);
+        drop(writer);
+        assert_eq!(patient.read(&mut buffer).unwrap(), 0);
     }
 }
