@@ -22,7 +22,8 @@ const RECORD: usize = 12 * 1024;
 impl Session {
     /// Submits the message to all recipients, or to none if one of them is refused.
     ///
-    /// Nothing is accepted before the final dot has left. Ends the session: QUIT leaves with it.
+    /// Nothing is accepted before the final dot has left. Ends the session: QUIT leaves with it, or
+    /// after the reply where the server has no PIPELINING.
     pub fn submit(
         &mut self,
         envelope: &Envelope<'_>,
@@ -205,14 +206,29 @@ impl Session {
         stuffing.end_line(&mut chunk);
         self.pass_on(&mut chunk, RECORD, &mut clock)?;
         stuffing.finish(&mut chunk);
-        chunk.extend_from_slice(Quit.to_string().as_bytes());
+        // Only PIPELINING lets a command leave before the reply to the end (RFC 2920 section 3.1).
+        let quit_along = self.offers.pipelining;
+        if quit_along {
+            chunk.extend_from_slice(Quit.to_string().as_bytes());
+        }
         // One record: if it does not leave whole, the server never sees the end of the message.
         self.pass_on(&mut chunk, 0, &mut clock)?;
         let size = content.header.len() + content.body.len();
-        for line in [&format!("[message of {size} octets]"), ".", "QUIT"] {
+        for line in [&format!("[message of {size} octets]"), "."] {
             show(watch, Direction::Sent, line);
         }
-        self.confirmation(watch)
+        if quit_along {
+            show(watch, Direction::Sent, "QUIT");
+            return self.confirmation(watch);
+        }
+        let confirmed = self.confirmation(watch);
+        // Whether it arrives or not, the reply stands.
+        let quit = Quit.to_string();
+        let mut clock = Clock::stage(self.limits.head_start);
+        if self.wire.send(quit.as_bytes(), &mut clock).is_ok() {
+            show(watch, Direction::Sent, &quit);
+        }
+        confirmed
     }
 
     /// Sends what has gathered if it is more than `most`.

@@ -766,7 +766,13 @@ fn a_server_without_pipelining_is_asked_one_by_one() {
         assert_eq!(peer.answer("250 ok\r\n"), "RCPT TO:<r0@y.test>\r\n");
         assert_eq!(peer.answer("251 ok\r\n"), "RCPT TO:<r1@y.test>\r\n");
         assert_eq!(peer.answer("354 go\r\n"), "DATA\r\n");
-        peer.answer("250 ok\r\n");
+        let message = "Subject: hi\r\n\r\nx\r\n.\r\n";
+        assert_eq!(
+            peer.answer("250 ok\r\n"),
+            message,
+            "QUIT waits for the reply"
+        );
+        assert_eq!(peer.flight(), "QUIT\r\n");
     });
     server.submits(patient(), 2, b"x").0.unwrap();
 }
