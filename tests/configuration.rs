@@ -172,3 +172,24 @@ fn help_and_version_need_no_configuration() {
         );
     }
 }
+
+/// Each key of a line once, each sentence once, whatever the administrator or the caller got wrong.
+#[test]
+fn a_line_of_the_log_says_nothing_twice() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    host.write(
+        "etc/aliases",
+        "root ops@example.com\nroot: ops@example.com\n",
+    );
+    host.sendmail(["-i", "root"], MESSAGE).exits(0).silently();
+    host.sendmail(["-i", "a@@b", "c@@d"], MESSAGE).exits(65);
+    host.sendmail(["-i", "nobody"], MESSAGE).exits(67);
+    for line in host.log().lines() {
+        assert_eq!(line.matches(" reason=").count(), 1, "{line}");
+        for part in ["no colon after the name", "`a@@b`", "is not an alias"] {
+            assert!(line.matches(part).count() <= 1, "{part}: {line}");
+        }
+    }
+    assert!(host.log().contains("event=config") && host.log().contains("line 1 of the aliases"));
+}

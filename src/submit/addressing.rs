@@ -102,9 +102,8 @@ pub(super) fn read_aliases(no_aliases: bool, desk: &Desk<'_>) -> Result<Option<A
     }
     let (aliases, faults) = file::read_aliases(&desk.config.recipients.aliases)?;
     for fault in faults {
-        let line = desk.journal.line("config").word("reason", "aliases");
-        desk.journal
-            .write(Level::Warning, &failure_line(line, &fault));
+        let line = failure_line(desk.journal.line("config"), &fault);
+        desk.journal.write(Level::Warning, &line);
     }
     Ok(Some(aliases))
 }

@@ -53,7 +53,13 @@ fn cause(mut line: Line, failure: &Failure) -> Line {
     if let Some(err) = failure.err().or(system.as_deref()) {
         line = line.word("err", err);
     }
-    let why = [failure.reason(), Some(failure.what()), failure.why()];
+    // A reason of several words may be the explanation itself, which is not said twice.
+    let said = |reason: &str| {
+        let why = failure.why().unwrap_or_default();
+        reason.contains(' ') && why.contains(reason)
+    };
+    let reason = failure.reason().filter(|reason| !said(reason));
+    let why = [reason, Some(failure.what()), failure.why()];
     line.text(
         "reason",
         &why.into_iter().flatten().collect::<Vec<_>>().join(": "),
