@@ -159,16 +159,17 @@ impl Exchange<'_> {
         let proxy = self.endpoint.proxy.as_deref().unwrap_or_default();
         let digits: String = text.chars().filter(char::is_ascii_digit).take(3).collect();
         let failure = failure
-            .because(format!("the proxy {proxy} refuses: {text}"))
             .fix(format!(
                 "have the proxy allow this host to reach {}",
-                self.endpoint.host()
+                self.endpoint.host_and_port()
             ))
             .with_reason("proxy");
         if digits.is_empty() {
-            failure
+            failure.because(format!("the proxy {proxy} gives no way: {text}"))
         } else {
-            failure.with_code(digits)
+            failure
+                .because(format!("the proxy {proxy} refuses (HTTP {digits})"))
+                .with_code(digits)
         }
     }
 
@@ -853,7 +854,8 @@ mod tests {
             (Fate::Defer, Some("407")),
             "{failure:?}"
         );
-        assert!(failure.why().unwrap().contains(&url), "{failure:?}");
+        let why = format!("the proxy {url} refuses (HTTP 407)");
+        assert_eq!(failure.why(), Some(why.as_str()));
         assert!(
             seen.join()
                 .unwrap()
@@ -867,6 +869,17 @@ mod tests {
         assert_eq!(authority("HTTPS://a.test:8443"), Some(("a.test", 8443)));
         assert_eq!(authority("https://[::1]:99/"), Some(("::1", 99)));
         assert_eq!(authority("https://[::1]/"), Some(("::1", 443)));
+        for (token_url, shown) in [
+            ("https://a.test/x", "a.test:443"),
+            ("https://a.test:8443/x", "a.test:8443"),
+            ("https://[::1]:99/", "[::1]:99"),
+        ] {
+            let endpoint = Endpoint {
+                token_url: token_url.to_owned(),
+                ..endpoint()
+            };
+            assert_eq!(endpoint.host_and_port(), shown);
+        }
         for url in [
             "",
             "a.test",

@@ -75,6 +75,15 @@ impl Endpoint {
     pub(crate) fn host(&self) -> &str {
         endpoint::authority(&self.token_url).map_or(self.token_url.as_str(), |(host, _)| host)
     }
+
+    /// Name and port of the server, as a firewall's rule wants them.
+    pub(crate) fn host_and_port(&self) -> String {
+        match endpoint::authority(&self.token_url) {
+            Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
+            Some((host, port)) => format!("{host}:{port}"),
+            None => self.token_url.clone(),
+        }
+    }
 }
 
 /// All that signing in takes.

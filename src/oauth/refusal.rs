@@ -34,14 +34,14 @@ impl Refresh<'_> {
         let target = reply.location.as_deref().unwrap_or("nowhere");
         // Without the query: whatever redirects may have put the form there.
         let target = self.shown(target.split(['?', '#']).next().unwrap_or_default());
-        let host = self.endpoint.host();
+        let (host, server) = (self.endpoint.host(), self.endpoint.host_and_port());
         self.failed(Failure::defer)
             .because(format!(
                 "{host} answered HTTP {}, a redirect to {target}",
                 reply.status
             ))
             .fix(format!(
-                "the redirect was not followed; let this host reach {host}:443 directly"
+                "the redirect was not followed; let this host reach {server} directly"
             ))
             .with_code(reply.status)
             .with_reason("redirect")
@@ -50,6 +50,7 @@ impl Refresh<'_> {
     /// An answer without JSON comes from something between: nothing stored is to change by it.
     pub(super) fn unreadable(&self, reply: &Reply) -> Refusal {
         let (status, host) = (reply.status, self.endpoint.host());
+        let server = self.endpoint.host_and_port();
         let page = match page(&reply.body) {
             Some(text) => format!(" with a web page: {}", self.shown(&text)),
             None => format!(" with {} octets that are no JSON object", reply.body.len()),
@@ -61,19 +62,17 @@ impl Refresh<'_> {
                     "the proxy {proxy} wants credentials (HTTP 407){page}"
                 ))
                 .fix(format!(
-                    "let the proxy pass this host to {host}:443 without credentials"
+                    "let the proxy pass this host to {server} without credentials"
                 )),
             (403, Some(proxy)) => failure
                 .because(format!("the proxy {proxy} refuses (HTTP {status}){page}"))
-                .fix(format!(
-                    "have the proxy allow this host to reach {host}:443"
-                )),
+                .fix(format!("have the proxy allow this host to reach {server}")),
             (403 | 407, None) => failure
                 .because(format!(
                     "a company proxy answered for {host} (HTTP {status}){page}"
                 ))
                 .fix(format!(
-                    "allow this host to reach {host}:443, or set proxy under [endpoint]"
+                    "allow this host to reach {server}, or set proxy under [endpoint]"
                 )),
             _ => failure
                 .because(format!("{host} answered HTTP {status}{page}"))
