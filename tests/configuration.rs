@@ -193,3 +193,13 @@ fn a_line_of_the_log_says_nothing_twice() {
     }
     assert!(host.log().contains("event=config") && host.log().contains("line 1 of the aliases"));
 }
+
+/// A missing secret is not mended by writing the settings into its file.
+#[test]
+fn the_cure_is_for_the_file_that_is_missing() {
+    let tenant = Tenant::start();
+    let mut host = Host::with(&binary(), &tenant);
+    let secret = host.path("etc/no-such-secret");
+    host.set("account", "client_secret_file", &format!("{secret:?}"));
+    refused(&host, "or correct [account] client_secret_file");
+}

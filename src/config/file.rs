@@ -29,7 +29,8 @@ pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
         path: &location.path,
         owner: caller.uid,
     };
-    let text = source.read("the configuration")?;
+    let absent = "write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)";
+    let text = source.read("the configuration", absent)?;
     let text = String::from_utf8(text).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         source.fault(line_of(before), "not UTF-8")
@@ -91,12 +92,13 @@ impl Source<'_> {
             .with_reason(format!("line {line}"))
     }
 
-    fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
+    /// The file's octets; `absent` is the cure if it does not exist.
+    fn read(&self, name: &str, absent: &str) -> Result<Vec<u8>, Failure> {
         let replaceable = replaceable_by_others(self.path, self.owner);
         let (text, _) = match &replaceable {
-            Err(error) => return Err(self.unreadable(name, error)),
+            Err(error) => return Err(self.unreadable(name, absent, error)),
             Ok(_) => read_regular(self.path, FILE_SIZE_MAX)
-                .map_err(|error| self.unreadable(name, &error))?,
+                .map_err(|error| self.unreadable(name, absent, &error))?,
         };
         match replaceable {
             Ok(Some(step)) => Err(self
@@ -114,12 +116,10 @@ impl Source<'_> {
         }
     }
 
-    fn unreadable(&self, name: &str, error: &io::Error) -> Failure {
+    fn unreadable(&self, name: &str, absent: &str, error: &io::Error) -> Failure {
         let failure = self.failure(&format!("cannot read {name}")).because(error);
         match error.kind() {
-            io::ErrorKind::NotFound => failure
-                .fix("write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)")
-                .with_os_error(error),
+            io::ErrorKind::NotFound => failure.fix(absent).with_os_error(error),
             io::ErrorKind::InvalidInput => failure
                 .fix("put a regular file in its place")
                 .with_reason("type"),
@@ -215,7 +215,8 @@ impl Source<'_> {
             path,
             owner: self.owner,
         };
-        let text = file.read("the client secret")?;
+        let absent = "put the secret's value into it, or correct [account] client_secret_file";
+        let text = file.read("the client secret", absent)?;
         let secret = text.trim_ascii();
         if secret.is_empty() || !secret.iter().all(u8::is_ascii_graphic) {
             return Err(file
