@@ -214,6 +214,14 @@ impl Exchange<'_> {
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => failure
                 .because(format!("the certificate of {host} is not valid yet: {bad}"))
                 .fix("check this host's clock"),
+            authority if tls::is_an_authoritys(authority) => failure
+                .because(format!(
+                    "the certificate shown for {host} is that of an authority (CA:TRUE), and no server's"
+                ))
+                .fix(
+                    "if it is your server, give it a certificate without CA:TRUE; else something \
+                     intercepts the connection",
+                ),
             _ => failure
                 .because(match self.refused_issuer() {
                     Some(issuer) => format!(

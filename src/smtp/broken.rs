@@ -3,6 +3,7 @@
 use super::reply::{Garbage, conceal};
 use crate::outcome::{Failure, Stage};
 use crate::sys::file::error_name;
+use crate::sys::tls::is_an_authoritys;
 use rustls::{CertificateError, Error};
 use std::io::{self, ErrorKind};
 
@@ -188,6 +189,12 @@ fn tls(error: &Error, context: &Context<'_>) -> Failure {
         CertificateError::NotValidForName => (
             format!("it is not for {host}"),
             "check [smtp] host, and what answers in its place".to_owned(),
+        ),
+        authority if is_an_authoritys(authority) => (
+            format!("it is that of an authority (CA:TRUE), issued by {issuer}, and no server's"),
+            "if it is your server, give it a certificate without CA:TRUE; else something \
+             intercepts the connection"
+                .to_owned(),
         ),
         other => (format!("{other} (issued by {issuer})"), inspected),
     };

@@ -6,7 +6,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use std::sync::{Arc, Mutex};
 
 /// A client configuration that verifies certificates and remembers whose it refused.
@@ -56,6 +58,12 @@ impl Tls {
     pub fn refused_issuer(&self) -> Option<String> {
         self.refused.lock().ok().and_then(|name| name.clone())
     }
+}
+
+/// Whether the certificate is that of an authority, as `openssl req -x509` makes them unasked.
+pub fn is_an_authoritys(error: &CertificateError) -> bool {
+    // webpki's own error, which rustls passes on by its name only.
+    matches!(error, CertificateError::Other(inner) if inner.to_string() == "CaUsedAsEndEntity")
 }
 
 /// The provider of all cryptography.

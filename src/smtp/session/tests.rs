@@ -146,8 +146,7 @@ struct Scripted {
     client: Sender<()>,
 }
 
-fn scripted_as(name: &str, script: impl FnOnce(&mut Peer) + Send + 'static) -> Scripted {
-    let identity = identity(name);
+fn scripted_as(identity: Identity, script: impl FnOnce(&mut Peer) + Send + 'static) -> Scripted {
     let tls = trusting(&identity);
     let config = ServerConfig::builder_with_provider(crate::sys::tls::provider())
         .with_safe_default_protocol_versions()
@@ -182,7 +181,7 @@ fn scripted_as(name: &str, script: impl FnOnce(&mut Peer) + Send + 'static) -> S
 }
 
 fn scripted(script: impl FnOnce(&mut Peer) + Send + 'static) -> Scripted {
-    scripted_as("127.0.0.1", script)
+    scripted_as(identity("127.0.0.1"), script)
 }
 
 fn patient() -> Limits {
@@ -653,7 +652,7 @@ fn the_token_is_neither_shown_nor_quoted() {
 
 #[test]
 fn a_certificate_that_is_not_trusted_or_for_another_ends_the_connection() {
-    let server = scripted_as("other.test", |peer| peer.greet(OFFERS));
+    let server = scripted_as(identity("other.test"), |peer| peer.greet(OFFERS));
     let (failure, heard) = server.refuses(patient());
     assert_eq!(
         (failure.stage(), failure.reason()),
@@ -673,6 +672,22 @@ fn a_certificate_that_is_not_trusted_or_for_another_ends_the_connection() {
         (failure.fate(), failure.reason()),
         (Fate::Defer, Some("cert"))
     );
+}
+
+#[test]
+fn the_certificate_of_an_authority_is_told_in_words() {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let own = params.self_signed(&key).unwrap();
+    let identity = Identity {
+        chain: vec![own.der().clone()],
+        key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        ca: own.pem(),
+    };
+    let (failure, _) = scripted_as(identity, |peer| peer.greet(OFFERS)).refuses(patient());
+    let why = failure.why().unwrap();
+    assert!(why.contains("CA:TRUE") && !why.contains("Error"), "{why}");
 }
 
 #[test]
