@@ -281,8 +281,10 @@ pub(crate) fn imported(text: &str) -> Result<RefreshToken, Failure> {
         None
     };
     let json = json.unwrap_or(text);
-    let token = if json.starts_with('{') {
-        let mut answer = object(json.as_bytes()).ok_or_else(|| refused("the JSON is broken"))?;
+    // No token begins with a bracket; a list of them is JSON too, and must not be sent as one.
+    let token = if json.starts_with(['{', '[']) {
+        let broken = || refused("the JSON is broken, or no object");
+        let mut answer = object(json.as_bytes()).ok_or_else(broken)?;
         taken(&mut answer, "refresh_token")
             .ok_or_else(|| refused("the JSON has no text in a member refresh_token"))?
     } else {
@@ -693,6 +695,7 @@ pub(crate) mod tests {
             "{}",
             "{\"refresh_token\":null}",
             "0.rt\n0.rt",
+            "[{\"refresh_token\":\"0.rt\"}]",
             &jwt(json!({})),
         ] {
             assert!(imported(text).is_err(), "{text}");
