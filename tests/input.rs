@@ -249,3 +249,25 @@ fn odd_bytes_everywhere_do_not_crash() {
         assert!(ran.read_all);
     }
 }
+
+/// PHP sends all addresses in one line; a server refuses one over 998 octets.
+#[test]
+fn a_long_line_of_addresses_arrives_folded_and_whole() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let all: Vec<String> = (0..120)
+        .map(|number| format!("user{number}@example.com"))
+        .collect();
+    let message = format!(
+        "To: {}\r\nX-Word: {}\r\n\r\nx\r\n",
+        all.join(","),
+        "y".repeat(3000)
+    );
+    host.sendmail(["-t", "-i"], message).exits(0).silently();
+    let received = tenant.received().pop().unwrap();
+    assert_eq!(received.recipients, all);
+    let text = String::from_utf8(received.data).unwrap();
+    assert!(text.split("\r\n").all(|line| line.len() <= 998), "{text}");
+    let unfolded = text.replace("\r\n ", "");
+    assert!(unfolded.contains(&all.join(",")), "{text}");
+}
