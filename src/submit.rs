@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::mail::address::Address;
 use crate::mail::body::DotRule;
 use crate::mail::envelope::{Envelope, Sender};
-use crate::mail::message::Message;
+use crate::mail::message::{Message, Notes};
 use crate::mail::repair::{self, Facts, Trace};
 use crate::mail::rewrite::{self, Policy};
 use crate::outcome::{Failure, Outcome, QueueId, Stage};
@@ -110,6 +110,7 @@ fn prepare(
     };
     let mut message = Message::read(input, dots, desk.config.message_size_max)?;
     known.nul = message.notes.nul;
+    record_dropped(desk, &message.notes);
     known.size_bytes = Some(message.size());
     let sender = choose_sender(wishes, desk, &message)?;
     known.from = Some(match &sender {
@@ -122,6 +123,30 @@ fn prepare(
     edit(wishes, desk, &sender, &mut message)?;
     known.size_bytes = Some(message.size());
     Ok((Envelope { sender, recipients }, message))
+}
+
+/// What of the input is not part of the message, for whoever looks for it.
+fn record_dropped(desk: &Desk<'_>, notes: &Notes) {
+    for (count, what) in [
+        (
+            notes.drained,
+            "octets after the lone dot that ends a message without -i",
+        ),
+        (
+            notes.from_lines,
+            "From lines of a mailbox file before the header",
+        ),
+        (
+            notes.continuation_lines,
+            "continuation lines before the first header field",
+        ),
+    ] {
+        if count > 0 {
+            let line = desk.journal.line("ignored");
+            let line = line.text("reason", &format!("{count} {what}"));
+            desk.journal.write(Level::Info, &line);
+        }
+    }
 }
 
 /// Makes the header what Microsoft takes; what becomes of the body is decided by what it offers.

@@ -271,3 +271,26 @@ fn a_long_line_of_addresses_arrives_folded_and_whole() {
     let unfolded = text.replace("\r\n ", "");
     assert!(unfolded.contains(&all.join(",")), "{text}");
 }
+
+/// What is not sent because of a rule for input is looked for in the log first.
+#[test]
+fn what_is_dropped_on_the_way_in_is_in_the_log() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let message = "From joe\n folded\nTo: ops@example.com\n\nx\n.\nlost\n";
+    host.sendmail(["-t"], message).exits(0).silently();
+    let log = host.log();
+    for reason in [
+        "5 octets after the lone dot",
+        "1 From lines of a mailbox",
+        "1 continuation lines",
+    ] {
+        let line = log.lines().find(|line| line.contains(reason));
+        assert!(
+            line.is_some_and(|line| line.contains("event=ignored")),
+            "{reason}: {log}"
+        );
+    }
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    assert_eq!(host.log().matches("event=ignored").count(), 3);
+}
