@@ -21,6 +21,7 @@
 //! encoded                                    the body arrives in quoted-printable, and means the same
 //! logs encoded as                            a text in the log
 //! says no recipients                         a text on stderr
+//! prints root... deliverable: a@example.com  all that stands on stdout
 //! ```
 //! Whatever is not named must arrive as it was given, and a case without `says` must be silent.
 
@@ -50,6 +51,7 @@ struct Case {
     added: Vec<String>,
     body: Option<Vec<u8>>,
     says: Vec<String>,
+    prints: String,
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -130,7 +132,7 @@ fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
         true => expect(
             "stdout and stderr",
             &(ran.stdout.as_str(), ran.stderr.as_str()),
-            &("", ""),
+            &(case.prints.as_str(), ""),
             &ran,
         )?,
         false => {
@@ -355,6 +357,7 @@ fn parse(block: &str) -> Case {
                 .extend(rest.split(' ').map(|name| format!("{name}: *"))),
             "body" => case.body = Some(unescaped(rest)),
             "says" => case.says.push(rest.to_owned()),
+            "prints" => case.prints = format!("{rest}\n"),
             _ => panic!("no such word in a case: {line:?}"),
         }
     }
