@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod callers;
 mod cases;
 mod configuration;
 mod environment;
