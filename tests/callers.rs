@@ -3,7 +3,9 @@
 //! Every caller sends what gets spoilt on the way, and is asked what it believes. They run as root:
 //! without the setgid bit, which comes with the packages, others cannot read the configuration.
 
+mod daemons;
 mod machine;
+mod mailers;
 
 use machine::{Letter, Machine};
 
