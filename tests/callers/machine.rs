@@ -100,6 +100,16 @@ impl Letter<'_> {
         for name in ["Date", "Message-ID", "From", "To"] {
             assert_eq!(arrived.field(name).len(), 1, "{name} in {whole}");
         }
+        let widest = arrived.data.split(|&octet| octet == b'\n').map(<[u8]>::len);
+        assert!(widest.max() <= Some(999), "a long line in {whole}");
+        let declared = arrived
+            .parameters
+            .iter()
+            .any(|word| word == "BODY=8BITMIME");
+        assert!(
+            declared || arrived.data.is_ascii(),
+            "undeclared 8-bit in {whole}"
+        );
         let parts = leaves(&mail);
         if let Some(text) = &self.text {
             assert_eq!(decoded(arrived), text.trim_end());

@@ -120,7 +120,11 @@ fn mutt_sends_and_says_when_it_could_not() {
         "mutt -s",
         "mutt -e 'set use_envelope_from dsn_notify=failure,delay dsn_return=hdrs use_8bitmime' -s",
     );
-    Letter::default().is(&machine.sends(&extended));
+    let arrived = machine.sends(&extended);
+    Letter::default().is(&arrived);
+    assert!(arrived.parameters.contains(&"RET=HDRS".to_owned()));
+    let notify = ["NOTIFY=FAILURE,DELAY"];
+    assert_eq!(arrived.recipient_parameters, [notify, notify]);
     machine.goes_offline();
     let ran = machine.shell(&line);
     assert!(!ran.status.success(), "{ran:?}");
