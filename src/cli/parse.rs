@@ -115,7 +115,9 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
         Mode::Verify if !has_words => Err(misuse("no addresses for -bv")),
         Mode::Verify => Ok(Invocation::Verify(submission)),
         _ if has_message => Err(misuse("-t and --dry-run are for messages only")),
-        _ if has_words => Err(misuse("recipients go with a message only, not with this mode")),
+        _ if has_words => Err(misuse(
+            "recipients go with a message only, not with this mode",
+        )),
         Mode::Serve => Ok(Invocation::Serve(submission)),
         Mode::Version => Ok(Invocation::Version),
         Mode::Nothing => Ok(Invocation::Nothing),
