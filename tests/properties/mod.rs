@@ -186,3 +186,44 @@ fn replies_do_not_depend_on_how_they_are_cut() {
     ];
     each(&words, oracles::replies);
 }
+
+#[test]
+fn any_dialogue_on_stdio_stays_in_step() {
+    let words: [&[u8]; 34] = [
+        b"\r\n",
+        b"\r\n",
+        b"\n",
+        b"EHLO x",
+        b"HELO x",
+        b"MAIL FROM:<a@x.test>",
+        b"MAIL FROM:<>",
+        b"RCPT TO:<b@x.test>",
+        b"RCPT TO:<root>",
+        b"DATA\r\n",
+        b"DATA\n",
+        b"\r\n.\r\n",
+        b"\n.\n",
+        b"\n.\r\n",
+        b"..",
+        b".",
+        b"RSET",
+        b"NOOP",
+        b"QUIT",
+        b"VRFY x",
+        b"HELP",
+        b"EXPN",
+        b" SIZE=10",
+        b" SIZE=99999",
+        b" BODY=8BITMIME",
+        b" NOTIFY=NEVER",
+        b" X=Y",
+        b"\0",
+        b"\r",
+        b"\xff",
+        b"\x1b[2J",
+        b"Subject: x\r\n",
+        b" ",
+        b"text",
+    ];
+    each(&words, oracles::dialogue);
+}

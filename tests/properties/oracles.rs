@@ -11,8 +11,9 @@ use sendmail365::mail::{recipients, rewrite};
 use sendmail365::outcome::{Class, QueueId};
 use sendmail365::smtp::body::Stuffing;
 use sendmail365::smtp::reply::{Framer, Garbage};
+use sendmail365::smtp::stdio::{Answer, Clerk, Doorplate, Letter, Party, serve};
 use std::ffi::OsString;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStringExt;
 use std::time::UNIX_EPOCH;
 
@@ -114,6 +115,89 @@ pub fn replies(input: &[u8]) {
     let whole = framed(std::iter::once(input));
     let single = framed(input.chunks(1));
     assert_eq!(whole, single);
+}
+
+/// Any stream of commands gets replies of one printable line each; no path and no parameter holds
+/// what could break a command, and a text that is cut off is never taken.
+pub fn dialogue(input: &[u8]) {
+    let Some((&first, rest)) = input.split_first() else {
+        return;
+    };
+    let doorplate = Doorplate {
+        name: "web1",
+        size_max: 4096,
+    };
+    let reader = BufReader::with_capacity(1 + usize::from(first) % 9, rest);
+    let mut output = Vec::new();
+    let mut clerk = Doubtful::default();
+    let ended = serve(&doorplate, reader, &mut output, &mut clerk);
+    assert!(ended.is_ok() || clerk.cut_off <= 1);
+    let text = String::from_utf8(output).expect("replies are ASCII");
+    assert!(text.starts_with("220 ") && text.ends_with("\r\n"));
+    let mut codes = Vec::new();
+    for line in text.split_terminator("\r\n") {
+        assert!(is_one_printable_line(line) && line.len() <= 510, "{line:?}");
+        let code: u16 = line
+            .get(..3)
+            .and_then(|code| code.parse().ok())
+            .expect("a code");
+        assert!((200..600).contains(&code), "{line:?}");
+        codes.push((code, line.as_bytes().get(3) == Some(&b'-')));
+    }
+    assert_eq!(
+        codes.last().map(|(_, more)| *more),
+        Some(false),
+        "a reply is open"
+    );
+    let prompts = codes.iter().filter(|(code, _)| *code == 354).count();
+    assert_eq!(
+        prompts,
+        clerk.taken + clerk.cut_off,
+        "each text has one fate"
+    );
+}
+
+/// Takes every second recipient and every whole text.
+#[derive(Default)]
+struct Doubtful {
+    asked: usize,
+    taken: usize,
+    cut_off: usize,
+}
+
+impl Doubtful {
+    fn look_at(&self, party: &Party) {
+        assert!(!party.path.iter().any(u8::is_ascii_control), "{party:?}");
+        for (name, value) in &party.parameters {
+            assert!(is_one_printable_line(name) && !value.iter().any(u8::is_ascii_control));
+        }
+    }
+}
+
+impl Clerk for Doubtful {
+    fn sender(&mut self, sender: &Party) -> Result<(), Answer> {
+        self.look_at(sender);
+        Ok(())
+    }
+
+    fn recipient(&mut self, _: &Letter, recipient: &Party) -> Result<(), Answer> {
+        self.look_at(recipient);
+        self.asked += 1;
+        match self.asked % 2 {
+            0 => Err(Answer::new(550, "5.1.1", "no\r\n250 yes")),
+            _ => Ok(()),
+        }
+    }
+
+    fn message(&mut self, letter: &Letter, text: &mut dyn BufRead) -> Answer {
+        assert!(!letter.recipients.is_empty());
+        let mut whole = Vec::new();
+        match text.read_to_end(&mut whole) {
+            Ok(_) => self.taken += 1,
+            Err(_) => self.cut_off += 1,
+        }
+        Answer::new(250, "2.0.0", "OK")
+    }
 }
 
 /// One received line after another, as an independent reader of CRLF.CRLF sees it.
