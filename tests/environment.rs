@@ -4,6 +4,7 @@ use crate::binary;
 use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
 use crate::tenant::Tenant;
+use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
@@ -118,7 +119,7 @@ fn the_exit_status_is_the_same_when_nobody_can_read_the_reason() {
     }
 }
 
-/// P09, P10, P16, P17: limits, timers, masks and signals as a caller left them.
+/// P09, P10, P17: limits, masks and signals as a caller left them.
 #[test]
 fn limits_and_masks_of_the_caller_change_nothing() {
     let tenant = Tenant::start();
@@ -136,6 +137,28 @@ fn limits_and_masks_of_the_caller_change_nothing() {
             "{before}: {ran:#?}"
         );
     }
+}
+
+/// P16: an alarm survives exec, and its signal would end a submission that the server has accepted.
+#[test]
+fn a_timer_that_the_caller_left_running_ends_no_submission() {
+    if !crate::needs("perl") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let inner = host.command("sendmail", ["-t", "-i"]);
+    let mut command = Command::new("perl");
+    command.args(["-e", "alarm 1; exec @ARGV"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    // The alarm has a resolution of a second, and the message is not whole before it is due.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let mut pipe = child.stdin.take().unwrap();
+    let _ = pipe.write_all(MESSAGE.as_bytes());
+    drop(pipe);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(tenant.received().len(), 1);
 }
 
 /// P12: the slot cannot be written under such a limit; the message goes and a token stays.
