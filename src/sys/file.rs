@@ -36,22 +36,38 @@ pub fn read_regular(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Metadata
     Ok((octets, metadata))
 }
 
-/// The first of `path` and its parents that somebody other than root or `owner` could replace.
+/// The first name on the way to `path` that somebody other than root or `owner` could replace: the
+/// file, its parents, and the same for every symbolic link among them.
 ///
-/// A directory with the sticky bit protects the entries in it, as /tmp does.
+/// A directory with the sticky bit protects the entries in it, as /tmp does. Where there is no such
+/// name, what is opened afterwards is what was judged.
 pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<PathBuf>> {
-    let path = path.canonicalize()?;
-    for step in path.ancestors() {
-        let metadata = std::fs::metadata(step)?;
-        let foreign = metadata.uid() != 0 && metadata.uid() != owner;
-        let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-        let writable = metadata.mode() & 0o002 != 0 && !sticky;
-        let group_writable = metadata.mode() & 0o020 != 0 && !sticky && metadata.gid() != 0;
-        if foreign || writable || group_writable {
-            return Ok(Some(step.to_owned()));
+    // Fails where links go round in circles or too deep, so the loop below has an end.
+    path.canonicalize()?;
+    let mut names = vec![std::path::absolute(path)?];
+    while let Some(name) = names.pop() {
+        for step in name.ancestors() {
+            let metadata = std::fs::symlink_metadata(step)?;
+            if is_replaceable(&metadata, owner) {
+                return Ok(Some(step.to_owned()));
+            }
+            if metadata.is_symlink() {
+                let target = std::fs::read_link(step)?;
+                names.push(step.parent().unwrap_or(step).join(target));
+            }
         }
     }
     Ok(None)
+}
+
+fn is_replaceable(metadata: &Metadata, owner: u32) -> bool {
+    let foreign = metadata.uid() != 0 && metadata.uid() != owner;
+    let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+    // The mode of a link means nothing.
+    let shielded = sticky || metadata.is_symlink();
+    let writable = metadata.mode() & 0o002 != 0;
+    let group_writable = metadata.mode() & 0o020 != 0 && metadata.gid() != 0;
+    foreign || !shielded && (writable || group_writable)
 }
 
 /// The system's name of an error, such as `ENOSPC`, for the log.
@@ -109,6 +125,28 @@ mod tests {
     fn the_size_limit_names_itself() {
         let error = read_regular(Path::new("/etc/passwd"), 3).unwrap_err();
         assert!(error.to_string().contains("3 octets"));
+    }
+
+    #[test]
+    fn a_link_that_others_could_turn_is_found_wherever_it_stands_on_the_way() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let number = crate::sys::random::number().unwrap();
+        let root = std::env::temp_dir().join(format!("sendmail365-links-{number:x}"));
+        let (open, safe) = (root.join("open"), root.join("safe"));
+        for dir in [&root, &open, &safe] {
+            std::fs::create_dir(dir).unwrap();
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        symlink("/etc/passwd", open.join("link")).unwrap();
+        symlink("../open/link", safe.join("link")).unwrap();
+        let owner = std::fs::metadata(&root).unwrap().uid();
+        let judged = |path: PathBuf| replaceable_by_others(&path, owner).unwrap();
+        assert_eq!(judged(safe.join("link")), None);
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+        for link in [open.join("link"), safe.join("link")] {
+            assert!(judged(link).unwrap().ends_with("open"));
+        }
+        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
