@@ -81,6 +81,33 @@ fn a_file_or_folder_that_others_could_replace_is_not_used() {
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
 }
 
+/// Whoever can replace the bundle decides whom TLS trusts, and so who is shown the token.
+#[test]
+fn a_ca_file_that_others_could_replace_is_not_trusted() {
+    let tenant = Tenant::start();
+    let mut host = Host::with(&binary(), &tenant);
+    let bundle = host.path("etc/ca.pem");
+    fs::set_permissions(&bundle, fs::Permissions::from_mode(0o666)).unwrap();
+    refused(&host, "can be changed by others");
+    fs::set_permissions(&bundle, fs::Permissions::from_mode(0o644)).unwrap();
+
+    // A link in a folder of everybody's leads wherever anybody likes.
+    fs::create_dir(host.path("var/open")).unwrap();
+    fs::set_permissions(host.path("var/open"), fs::Permissions::from_mode(0o777)).unwrap();
+    let link = host.path("var/open/ca.pem");
+    std::os::unix::fs::symlink(&bundle, &link).unwrap();
+    host.set("endpoint", "ca_file", &format!("{link:?}"));
+    refused(&host, "can be changed by others");
+
+    let fifo = host.path("etc/fifo");
+    Command::new("mkfifo").arg(&fifo).status().unwrap();
+    host.set("endpoint", "ca_file", &format!("{fifo:?}"));
+    refused(&host, "regular file"); // at once, although nobody writes into it
+    fs::remove_file(&fifo).unwrap();
+    host.set("endpoint", "ca_file", &format!("{bundle:?}"));
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+}
+
 /// A04, A05, C02: a caller who names a file gets what his own rights give him.
 #[test]
 fn a_named_file_is_read_with_the_callers_rights() {

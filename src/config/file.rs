@@ -20,6 +20,9 @@ use std::path::Path;
 /// Largest configuration, alias or secret file.
 const FILE_SIZE_MAX: u64 = 1024 * 1024;
 
+/// Largest bundle of certificate authorities; the system's has 220 KiB.
+const BUNDLE_SIZE_MAX: u64 = 16 * 1024 * 1024;
+
 /// What the scope of a delegated sign-in for SMTP has to be, to the letter.
 const SCOPE: &str = "https://outlook.office.com/SMTP.Send offline_access";
 
@@ -28,6 +31,7 @@ pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
     let source = Source {
         path: &location.path,
         owner: caller.uid,
+        size_max: FILE_SIZE_MAX,
     };
     let absent = "write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)";
     let text = source.read("the configuration", absent)?;
@@ -76,6 +80,7 @@ struct Source<'a> {
     path: &'a Path,
     /// Who besides root may own the file.
     owner: u32,
+    size_max: u64,
 }
 
 impl Source<'_> {
@@ -97,7 +102,7 @@ impl Source<'_> {
         let replaceable = replaceable_by_others(self.path, self.owner);
         let (text, _) = match &replaceable {
             Err(error) => return Err(self.unreadable(name, absent, error)),
-            Ok(_) => read_regular(self.path, FILE_SIZE_MAX)
+            Ok(_) => read_regular(self.path, self.size_max)
                 .map_err(|error| self.unreadable(name, absent, &error))?,
         };
         match replaceable {
@@ -159,8 +164,7 @@ impl Source<'_> {
         let mut warnings = Vec::new();
         let client_secret = self.client_secret(&draft, &mut warnings)?;
         let user = draft.user.clone().unwrap_or_else(|| mailbox.to_string());
-        let roots =
-            Roots::load(draft.ca_file.as_deref()).map_err(|failure| failure.at(Stage::Config))?;
+        let roots = self.roots(draft.ca_file.as_deref())?;
         Ok(Config {
             endpoint: endpoint(&draft, &tenant),
             account: oauth::Account {
@@ -203,6 +207,27 @@ impl Source<'_> {
             .with_reason(format!("{section}.{key}"))
     }
 
+    /// Another file that the configuration names.
+    fn beside<'a>(&self, path: &'a Path, size_max: u64) -> Source<'a> {
+        Source {
+            path,
+            owner: self.owner,
+            size_max,
+        }
+    }
+
+    /// Whom TLS trusts: a bundle that others can write would hand them the token.
+    fn roots(&self, own: Option<&Path>) -> Result<Roots, Failure> {
+        let absent = "name a readable PEM file in [endpoint] ca_file";
+        let read = |path| {
+            let file = self.beside(path, BUNDLE_SIZE_MAX);
+            Ok((path, file.read("ca_file", absent)?))
+        };
+        let own = own.map(read).transpose()?;
+        let own = own.as_ref().map(|(path, pem)| (*path, pem.as_slice()));
+        Roots::load(own).map_err(|failure| failure.at(Stage::Config))
+    }
+
     fn client_secret(
         &self,
         draft: &Draft,
@@ -211,10 +236,7 @@ impl Source<'_> {
         let Some(path) = &draft.client_secret_file else {
             return Ok(None);
         };
-        let file = Source {
-            path,
-            owner: self.owner,
-        };
+        let file = self.beside(path, FILE_SIZE_MAX);
         let absent = "put the secret's value into it, or correct [account] client_secret_file";
         let text = file.read("the client secret", absent)?;
         let secret = text.trim_ascii();

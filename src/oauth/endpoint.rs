@@ -353,6 +353,7 @@ mod tests {
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
     use std::io::Write;
     use std::net::TcpListener;
+    use std::path::Path;
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
     use std::time::UNIX_EPOCH;
@@ -448,12 +449,7 @@ mod tests {
     }
 
     fn trust(pem: &str) -> Roots {
-        let name = format!("sendmail365-ca-{:x}.pem", random::number().unwrap());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, pem).unwrap();
-        let roots = Roots::load(Some(&path)).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        roots
+        Roots::load(Some((Path::new("ca.pem"), pem.as_bytes()))).unwrap()
     }
 
     /// Roots that trust none of the stubs.

@@ -21,22 +21,15 @@ const BUNDLES: [&str; 5] = [
 pub struct Roots(Vec<CertificateDer<'static>>);
 
 impl Roots {
-    /// The system's roots and, if named, those of the administrator's own bundle.
+    /// The system's roots and those of `own`, the administrator's bundle and its name, if there is
+    /// one. Whoever reads it has to see to it that nobody else could have written it.
     ///
     /// Neither `SSL_CERT_FILE` nor `SSL_CERT_DIR` is asked: they belong to the caller.
-    pub fn load(own: Option<&Path>) -> Result<Roots, Failure> {
+    pub fn load(own: Option<(&Path, &[u8])>) -> Result<Roots, Failure> {
         let system = BUNDLES.iter().find_map(|path| std::fs::read(path).ok());
         let mut roots = system.as_deref().map(certificates).unwrap_or_default();
-        if let Some(path) = own {
-            let bundle = std::fs::read(path).map_err(|error| {
-                Failure::new(
-                    Class::Config,
-                    format!("cannot read ca_file {}", path.display()),
-                )
-                .because(error)
-                .fix("name a readable PEM file in [endpoint] ca_file")
-            })?;
-            let added = certificates(&bundle);
+        if let Some((path, pem)) = own {
+            let added = certificates(pem);
             if added.is_empty() {
                 return Err(Failure::new(
                     Class::Config,
