@@ -93,24 +93,25 @@ impl Reply {
     }
 }
 
-/// `text` with every run of 16 or more of the secret's characters that is part of it replaced.
+/// `text` with every stretch of 16 or more octets that stands in the secret replaced by its size.
 ///
-/// Servers quote the command they do not understand, and this one may hold a token.
+/// Servers quote the command they do not understand, and this one may hold a token: whole, cut at
+/// either end, or with a word of theirs right before it.
 pub fn conceal(text: &str, secret: &str) -> String {
-    const RUN: usize = 16;
-    let part = |char: char| char.is_ascii_alphanumeric() || "+/=-_.~".contains(char);
+    const TELLING: usize = 16;
     let mut rest = text;
     let mut clean = String::new();
     while let Some(first) = rest.chars().next() {
-        let end = rest.find(|char| part(char) != part(first));
-        let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
-        // Cut short, a quotation ends in dots of its own.
-        let bare = run.trim_end_matches('.');
-        if part(first) && bare.len() >= RUN && secret.contains(bare) {
-            clean.push_str(&format!("[{} octets]", bare.len()));
-        } else {
-            clean.push_str(run);
+        let ends = rest.char_indices().map(|(at, char)| at + char.len_utf8());
+        let quoted = ends
+            .skip_while(|&end| end < TELLING)
+            .take_while(|&end| rest.get(..end).is_some_and(|part| secret.contains(part)))
+            .last();
+        match quoted {
+            Some(end) => clean.push_str(&format!("[{end} octets]")),
+            None => clean.push(first),
         }
+        let (_, after) = rest.split_at(quoted.unwrap_or(first.len_utf8()));
         rest = after;
     }
     clean
@@ -353,6 +354,8 @@ mod tests {
             &secret[..20],
             &secret[8..],
             &format!("{}...", &secret[..20]),
+            &format!("{}..cut", &secret[..20]),
+            &format!("auth={secret}"),
         ] {
             let text = format!("500 5.3.3 Unrecognized command 'AUTH XOAUTH2 {shown}'");
             let quote = Reply::of(&text).without(secret).quote();
