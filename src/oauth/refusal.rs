@@ -181,8 +181,12 @@ impl Refresh<'_> {
         fate(no_token(self.account)).at(Stage::TokenHttp)
     }
 
-    /// Text from outside without any secret of ours that it may echo.
+    /// Text from outside, cut, and without any secret of ours that it may echo.
     pub(super) fn shown(&self, text: &str) -> String {
+        // More than any message shows; what looks for secrets is too slow for a megabyte.
+        const CUT: usize = 4096;
+        let (end, _) = text.char_indices().nth(CUT).unwrap_or((text.len(), ' '));
+        let text = text.get(..end).unwrap_or(text);
         let mut secrets = vec![self.refresh_token.expose()];
         secrets.extend(self.account.client_secret.as_ref().map(Secret::expose));
         without_secrets(text, &secrets)
@@ -314,9 +318,8 @@ fn page(body: &[u8]) -> Option<String> {
     )
 }
 
-/// Cuts every run that begins like a secret, whole or from 12 octets on, raw or percent-encoded.
+/// Cuts every secret, and every stretch of 12 octets or more of one, raw or percent-encoded.
 fn without_secrets(text: &str, secrets: &[&str]) -> String {
-    const TELLING: usize = 12;
     let mut forms: Vec<Zeroizing<String>> = Vec::new();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         let mut encoded = Zeroizing::new(String::with_capacity(3 * secret.len()));
@@ -327,29 +330,24 @@ fn without_secrets(text: &str, secrets: &[&str]) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let echoed = |form: &Zeroizing<String>| {
-            let same = form
-                .bytes()
-                .zip(rest.bytes())
-                .take_while(|(a, b)| a == b)
-                .count();
-            (same >= TELLING.min(form.len())).then_some(same)
-        };
-        let cut = forms.iter().filter_map(echoed).max();
-        // Two characters may begin with the same octets: not cut inside one.
-        let cut = cut.and_then(|cut| (0..=cut).rev().find_map(|cut| rest.get(cut..)));
-        match cut {
-            Some(after) => {
-                shown.push_str("[secret]");
-                rest = after;
-            }
-            None => {
-                shown.push(first);
-                rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            }
+        let echo = forms.iter().filter_map(|form| echoed(rest, form)).max();
+        match echo {
+            Some(_) => shown.push_str("[secret]"),
+            None => shown.push(first),
         }
+        let (_, after) = rest.split_at(echo.unwrap_or(first.len_utf8()));
+        rest = after;
     }
     shown
+}
+
+/// How much of the beginning of `text` stands in a secret, if that is enough to tell.
+fn echoed(text: &str, secret: &str) -> Option<usize> {
+    const TELLING: usize = 12;
+    let ends = text.char_indices().map(|(at, char)| at + char.len_utf8());
+    ends.skip_while(|&end| end < TELLING.min(secret.len()))
+        .take_while(|&end| text.get(..end).is_some_and(|part| secret.contains(part)))
+        .last()
 }
 
 #[cfg(test)]
@@ -600,6 +598,7 @@ mod tests {
         for echo in [
             "AADSTS90014: bad refresh_token=0.AXoA-old-refresh-token&x",
             "truncated: 0.AXoA-old-ref",
+            "truncated at the other end: ...AXoA-old-refresh-token",
             "twice 0.AXoA-old-refresh-token0.AXoA-old-refresh-token",
         ] {
             let text = text(&refusal(400, body(echo)).failure);
