@@ -18,6 +18,7 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConnection};
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use zeroize::Zeroizing;
@@ -239,30 +240,24 @@ impl Exchange<'_> {
 
     /// Whose certificate was refused: one more handshake, ended before anything is sent in it.
     ///
-    /// The HTTP library tells that a certificate is bad, and not whose it is.
+    /// The HTTP library tells that a certificate is bad, and not whose it is. The look is taken in a
+    /// thread that is left alone when its time is over: a resolver knows no deadline, and whoever
+    /// shows bad certificates may also name a hundred addresses that do not answer.
     fn refused_issuer(&self) -> Option<String> {
         if self.endpoint.proxy.is_some() {
             return None;
         }
-        let deadline = Instant::now() + PROBE_MAX.min(self.timeout);
         let (host, port) = authority(&self.endpoint.token_url)?;
         let tls = Tls::new(self.roots).ok()?;
-        let name = ServerName::try_from(host.to_owned()).ok()?;
-        let mut connection = ClientConnection::new(tls.config(), name).ok()?;
-        let mut addresses = (host, port).to_socket_addrs().ok()?;
-        let mut stream =
-            addresses.find_map(|address| TcpStream::connect_timeout(&address, PROBE_MAX).ok())?;
-        stream.set_read_timeout(Some(PROBE_MAX)).ok()?;
-        stream.set_write_timeout(Some(PROBE_MAX)).ok()?;
-        while connection.is_handshaking() && Instant::now() < deadline {
-            if connection.wants_write() {
-                connection.write_tls(&mut stream).ok()?;
-            } else if connection.read_tls(&mut stream).ok()? == 0
-                || connection.process_new_packets().is_err()
-            {
-                break;
-            }
-        }
+        let (host, probed) = (host.to_owned(), tls.clone());
+        let (sender, receiver) = mpsc::channel();
+        let look = move || {
+            let _ = handshake(&host, port, &probed);
+            let _ = sender.send(());
+        };
+        let thread = std::thread::Builder::new().name("certificate".to_owned());
+        thread.spawn(look).ok()?;
+        let _ = receiver.recv_timeout(PROBE_MAX.min(self.timeout));
         tls.refused_issuer()
     }
 
@@ -273,6 +268,27 @@ impl Exchange<'_> {
             .as_deref()
             .unwrap_or_else(|| self.endpoint.host())
     }
+}
+
+/// A handshake without a use but to see the certificate.
+fn handshake(host: &str, port: u16, tls: &Tls) -> Option<()> {
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let mut connection = ClientConnection::new(tls.config(), name).ok()?;
+    let mut addresses = (host, port).to_socket_addrs().ok()?;
+    let mut stream =
+        addresses.find_map(|address| TcpStream::connect_timeout(&address, PROBE_MAX).ok())?;
+    stream.set_read_timeout(Some(PROBE_MAX)).ok()?;
+    stream.set_write_timeout(Some(PROBE_MAX)).ok()?;
+    while connection.is_handshaking() {
+        if connection.wants_write() {
+            connection.write_tls(&mut stream).ok()?;
+        } else if connection.read_tls(&mut stream).ok()? == 0
+            || connection.process_new_packets().is_err()
+        {
+            break;
+        }
+    }
+    Some(())
 }
 
 /// Host and port of an https address.
