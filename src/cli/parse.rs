@@ -6,7 +6,7 @@
 use super::commands::{Asked, VERBS, Verb};
 use super::options::{Name, OPTIONS, Opt, Takes};
 use super::wishes::{LIST, Mode, Wishes};
-use super::{Invocation, Invoked, misuse, shown};
+use super::{Invocation, Invoked, Submission, misuse, shown};
 use crate::outcome::Failure;
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -65,6 +65,13 @@ fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, b
         ..Wishes::default()
     };
     let read = read_sendmail(&mut wishes, args);
+    if name == b"sendmail365"
+        && let Some(verb) = verb_behind_options(&wishes.submission)
+    {
+        let fix = format!("write `sendmail365 {verb} ...`, its options after it");
+        let failure = misuse(format!("{verb} has to be the first word")).fix(fix);
+        return (Err(failure), false);
+    }
     let delivers = wishes.mode == Mode::Deliver;
     let invocation = read.and_then(|()| settle(wishes));
     let drain = match &invocation {
@@ -74,6 +81,14 @@ fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, b
         Ok(_) => false,
     };
     (invocation, drain)
+}
+
+/// A verb where addresses stand; with -i or -t it is one, for a person who types both means mail.
+fn verb_behind_options(submission: &Submission) -> Option<&'static str> {
+    let first = submission.recipients.first()?;
+    let is_mail = submission.dot_is_text || submission.recipients_from_header;
+    let mut verbs = VERBS.iter().map(|verb| verb.name);
+    verbs.find(|&name| !is_mail && first == name)
 }
 
 fn read_sendmail(wishes: &mut Wishes, args: Vec<OsString>) -> Result<(), Failure> {
@@ -862,6 +877,25 @@ mod tests {
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_verb_behind_options_is_no_recipient() {
+        for line in ["-C f login --import t", "-v test a@x.test", "-C f doctor"] {
+            let failure = failure(&format!("sendmail365 {line}"));
+            assert!(
+                failure.what().ends_with("has to be the first word"),
+                "{line}"
+            );
+        }
+        for line in [
+            "sendmail365 -i -C f test",
+            "sendmail365 -t queue",
+            "sendmail -C f test",
+        ] {
+            let invocation = called(line).invocation;
+            assert!(matches!(invocation, Ok(Invocation::Submit(_))), "{line}");
         }
     }
 
