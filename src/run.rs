@@ -196,8 +196,9 @@ impl<'a> Job<'a> {
         let Some(import) = &wishes.import else {
             return Err(later("signing in without --import"));
         };
-        let config = self.configure(wishes.config.as_deref())?;
-        login::import(import, &config, &self.journal(&config.log), self.now)
+        let named = wishes.config.as_deref();
+        let config = self.configure(named)?;
+        login::import(import, named, &config, &self.journal(&config.log), self.now)
     }
 
     /// Reads the configuration; one that the caller chose is read with his own rights only.

@@ -3,12 +3,13 @@
 //! Stalls and slow answers are tried with short clocks beside `oauth::endpoint`.
 
 use crate::binary;
-use crate::host::{Host, finish};
+use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
 use crate::tenant::{Answer, Fault, Flaw, Leg, Plan, Setup, Tenant};
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Makes the stored access token worthless, so that the next message needs a refresh.
 ///
@@ -626,4 +627,19 @@ fn an_import_takes_raw_tokens_and_json_from_a_file() {
         assert!(ran.stdout.contains("alerts@contoso.test"), "{ran:#?}");
         host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
     }
+}
+
+/// The message it proposes reaches the server with the configuration that was signed in.
+#[test]
+fn the_next_step_after_a_sign_in_works_as_it_is_printed() {
+    let tenant = Tenant::start();
+    let host = Host::configured(&binary(), &tenant);
+    let token = tenant.refresh_token();
+    let ran = host.run("sendmail365", ["login", "--import", "-"], token);
+    let next = ran.exits(0).stdout.rsplit_once("such as: ").unwrap().1;
+    let path = format!("{}:/usr/bin:/bin", host.path("usr/sbin").display());
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", next]).env_clear().env("PATH", path);
+    Ran::of(&mut shell).exits(0).silently();
+    assert_eq!(tenant.received().len(), 1);
 }

@@ -15,8 +15,11 @@ use std::time::SystemTime;
 const TOKEN_SIZE_MAX: u64 = 64 * 1024;
 
 /// Takes the token in `from` (`-` is standard input), proves it, stores it and says whose it is.
+///
+/// `named` is the configuration that was given with `-C`, which a first message needs too.
 pub fn import(
     from: &Path,
+    named: Option<&Path>,
     config: &Config,
     journal: &Journal<'_>,
     now: SystemTime,
@@ -37,9 +40,10 @@ pub fn import(
         .tenant
         .as_deref()
         .unwrap_or(&config.account.tenant);
+    let option = named.map_or_else(String::new, |path| format!(" -C {}", path.display()));
     stdio::say(&format!(
         "signed in as {}, tenant {}\nnext: send a message, such as: \
-         printf 'To: {}\\n\\nhello\\n' | sendmail -t\n",
+         printf 'To: {}\\n\\nhello\\n' | sendmail{option} -t\n",
         printable(user.as_bytes()),
         printable(tenant.as_bytes()),
         printable(config.account.mailbox.as_bytes()),
