@@ -643,3 +643,26 @@ fn the_next_step_after_a_sign_in_works_as_it_is_printed() {
     Ran::of(&mut shell).exits(0).silently();
     assert_eq!(tenant.received().len(), 1);
 }
+
+/// A cron job that pipes its output in may take hours: what was a good token at the start is none.
+#[test]
+fn a_token_that_ends_while_the_message_is_read_is_renewed_before_it_is_shown() {
+    // Renewed when less than 300 seconds are left.
+    let tenant = Tenant::with(Setup {
+        token_lifetime: Some(302),
+        ..Setup::default()
+    });
+    let host = Host::with(&binary(), &tenant);
+    let mut command = host.command("sendmail", ["-t", "-i"]);
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let mut pipe = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut pipe, MESSAGE.as_bytes()).unwrap();
+    drop(pipe);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(
+        tenant.token_requests().len(),
+        2,
+        "the sign-in and a refresh"
+    );
+}

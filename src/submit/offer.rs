@@ -9,6 +9,7 @@ use crate::mail::message::Message;
 use crate::oauth::{self, AccessToken};
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp;
+use crate::sys::clock;
 use crate::sys::log::Level;
 use crate::sys::tls::Tls;
 
@@ -33,13 +34,15 @@ pub(super) fn offer(
     let Paths { sender, recipients } = paths(envelope)?;
     let store = oauth::Store::new(desk.config.token_dirs.clone());
     let grant = desk.config.sign_in(&store);
+    // A job that pipes its output in may have taken hours; how long a token lasts is counted from now.
+    let now = clock::now();
     let token = grant
-        .access_token(desk.journal, desk.now)
+        .access_token(desk.journal, now)
         .map_err(|failure| own_sign_in(desk, failure))?;
     let tls = Tls::new(&desk.config.roots)?;
     let mut session = match sign_in(desk, &tls, &token, watch) {
         Err(rejection) if rejection.token_refused => {
-            let renewed = grant.access_token_after_refusal(&token, desk.journal, desk.now)?;
+            let renewed = grant.access_token_after_refusal(&token, desk.journal, now)?;
             sign_in(desk, &tls, &renewed, watch).map_err(|rejection| rejection.failure)?
         }
         other => other.map_err(|rejection| rejection.failure)?,
