@@ -156,7 +156,8 @@ impl Opening {
         } else if first && is_from_line(text) {
             self.notes.from_lines += 1;
             self.notes.nul += nul;
-            self.size = 0;
+            // Dropped; what is kept for the body still counts.
+            self.size -= text.len() + 2;
             Ok(Next::Line)
         } else {
             Ok(self.junk(raw, text))
@@ -493,5 +494,21 @@ mod tests {
                 assert_eq!(again.body, message.body, "{input:?}");
             }
         }
+    }
+
+    #[test]
+    fn mailbox_lines_between_continuations_do_not_lift_the_limit_on_what_is_kept() {
+        let text = [&b" "[..], &b"x".repeat(1000), b"\nFrom y\n"]
+            .concat()
+            .repeat(3000);
+        let mut opening = Opening::default();
+        opening
+            .read(&mut Source::new(&text[..]), DotRule::Text)
+            .unwrap();
+        assert!(
+            opening.pending.len() < HEADER_MAX + 2000,
+            "{}",
+            opening.pending.len()
+        );
     }
 }
