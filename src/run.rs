@@ -134,7 +134,7 @@ impl<'a> Job<'a> {
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
         let mut watch = watch(wishes.verbose);
-        submit::submit(wishes, &desk, io::stdin().lock(), &mut watch)
+        submit::submit(wishes, &desk, stdio::stdin(), &mut watch)
     }
 
     /// Nothing happens to the message, so nothing is logged of it.
@@ -144,7 +144,7 @@ impl<'a> Job<'a> {
         let journal = self.journal(&nowhere);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
-        stdio::say(&submit::preview(wishes, &desk, io::stdin().lock())?);
+        stdio::say(&submit::preview(wishes, &desk, stdio::stdin())?);
         Ok(Outcome::Done)
     }
 

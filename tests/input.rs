@@ -75,6 +75,37 @@ fn a_directory_and_a_closed_descriptor_are_told_apart() {
     assert_eq!(tenant.received().len(), 0);
 }
 
+/// As I03: what cannot be read is no empty message.
+#[test]
+fn an_input_that_is_open_for_writing_only_is_a_read_error() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let mut command = host.command("sendmail", ["-i", "ops@example.com"]);
+    let written = File::create(host.path("var/out")).unwrap();
+    Ran::of(command.stdin(written))
+        .exits(74)
+        .says("Bad file descriptor");
+    assert_eq!(tenant.received().len(), 0);
+}
+
+/// The flag belongs to the open file, so whoever shares it can set it for all.
+#[test]
+fn an_input_that_somebody_made_non_blocking_is_waited_for() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut command = host.command("sendmail", ["-t", "-i"]);
+    let input = std::os::fd::OwnedFd::from(ours);
+    let mut child = command.stdin(input).spawn().unwrap();
+    // Until the program has found nothing to read; too short a pause tests less and fails nobody.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let _ = theirs.write_all(MESSAGE.as_bytes());
+    drop((theirs, command));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(tenant.received().len(), 1);
+}
+
 /// I07: design settles 65; the input is read to its end all the same.
 #[test]
 fn a_message_over_the_limit_is_drained_and_refused_with_both_sizes() {

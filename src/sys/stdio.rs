@@ -1,8 +1,9 @@
 //! The three standard descriptors as a caller may have left them: closed, full, unread, a file.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, BufReader, ErrorKind, IsTerminal, Read, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// Writes a line to stderr; a reader that is gone changes nothing.
@@ -28,9 +29,38 @@ pub fn stdin_is_regular_file() -> bool {
 ///
 /// A person at a terminal is not made to type a message that is refused already.
 pub fn drain_stdin() {
-    let mut stdin = io::stdin().lock();
     if !io::stdin().is_terminal() {
-        let _ = io::copy(&mut stdin, &mut io::sink());
+        let _ = io::copy(&mut Stdin::new(), &mut io::sink());
+    }
+}
+
+/// Standard input for a message that has to come whole.
+pub fn stdin() -> BufReader<Stdin> {
+    BufReader::new(Stdin::new())
+}
+
+/// Descriptor 0 as it is: the standard library takes one that cannot be read for an empty one, and
+/// gives up one that another process has made non-blocking.
+pub struct Stdin(ManuallyDrop<File>);
+
+impl Stdin {
+    #[expect(unsafe_code, reason = "a number becomes a file")]
+    fn new() -> Stdin {
+        // SAFETY: the descriptor is open from before main to the end, and never closed by this.
+        Stdin(ManuallyDrop::new(unsafe { File::from_raw_fd(0) }))
+    }
+}
+
+impl Read for Stdin {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    readable(&self.0, Duration::MAX)?;
+                }
+                read => return read,
+            }
+        }
     }
 }
 
