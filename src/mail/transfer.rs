@@ -35,6 +35,17 @@ pub struct Transfer<'a> {
     pub eight_bit_unasked: bool,
 }
 
+/// What stands between the parts of a line that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Break {
+    /// A line end and a blank, for text that readers see as it is.
+    Blank,
+    /// The soft line break of quoted-printable, which its readers take away again.
+    Soft,
+    /// A line end alone, which base64 does not count.
+    Plain,
+}
+
 /// Makes a body fit for a server that offers 8BITMIME or not, and completes its MIME fields.
 ///
 /// A body of 7-bit lines of at most 998 octets is not touched, nor is its header. One of 8-bit text
@@ -62,7 +73,7 @@ pub fn transfer<'a>(header: &mut Header, body: &'a [u8], eight_bit_offered: bool
         describe(header, body, "8bit");
     }
     if cause == Some(Cause::LongLine) {
-        let (body, count) = with_lines_broken(body);
+        let (body, count) = with_lines_broken(body, Break::of(header));
         transfer.body = Cow::Owned(body);
         transfer.broken = count;
     }
@@ -170,23 +181,70 @@ fn escape(octet: u8) -> [u8; 3] {
     [b'=', digit(octet >> 4), digit(octet & 15)]
 }
 
-/// The body with lines over 998 octets continued on lines that begin with a blank, and how many
-/// there were. No character of UTF-8 is parted.
-fn with_lines_broken(body: &[u8]) -> (Vec<u8>, u64) {
+impl Break {
+    /// The one that keeps the meaning of the body; of repeated fields each has to agree.
+    fn of(header: &Header) -> Break {
+        let made_of_parts = |word: &[u8]| word.starts_with(b"multipart/");
+        let all = |name: &[u8]| {
+            let mut fields = header.all(ENCODING).peekable();
+            fields.peek().is_some() && fields.all(|field| first_word(field) == name)
+        };
+        match header
+            .all(TYPE)
+            .any(|field| made_of_parts(&first_word(field)))
+        {
+            // The encoding of the parts stands with them (RFC 2045 section 6.4).
+            true => Break::Blank,
+            false if all(b"quoted-printable") => Break::Soft,
+            false if all(b"base64") => Break::Plain,
+            false => Break::Blank,
+        }
+    }
+
+    fn octets(self) -> &'static [u8] {
+        match self {
+            Break::Blank => b"\r\n ",
+            Break::Soft => b"=\r\n",
+            Break::Plain => b"\r\n",
+        }
+    }
+
+    /// Where a line that is too long is parted; `continued` if it begins with our own blank.
+    fn place(self, line: &[u8], continued: bool) -> usize {
+        let is = |place: usize, test: fn(&u8) -> bool| line.get(place).is_some_and(test);
+        match self {
+            Break::Blank => {
+                let room = LINE_MAX - usize::from(continued);
+                let starts = |place: &usize| is(*place, |octet| octet & 0xc0 != 0x80);
+                (room - 3..=room).rev().find(starts).unwrap_or(room)
+            }
+            Break::Soft => {
+                let room = LINE_MAX - 1;
+                let within = |place: usize| is(place, |octet| *octet == b'=');
+                let whole = |place: &usize| !within(place - 1) && !within(place - 2);
+                (room - 2..=room).rev().find(whole).unwrap_or(room)
+            }
+            // Readers that decode line by line need whole groups of four.
+            Break::Plain => LINE_MAX - LINE_MAX % 4,
+        }
+    }
+}
+
+/// The body with lines over 998 octets broken, and how many there were. Nothing that means one
+/// character is parted.
+fn with_lines_broken(body: &[u8], kind: Break) -> (Vec<u8>, u64) {
     let mut whole = Vec::with_capacity(body.len() + body.len() / 256);
     let mut count = 0;
     for line in lines(body) {
         count += u64::from(line.len() > LINE_MAX);
         let mut rest = line;
-        let mut room = LINE_MAX;
-        while rest.len() > room {
-            let starts = |place: &usize| rest.get(*place).is_some_and(|octet| octet & 0xc0 != 0x80);
-            let place = (room - 3..=room).rev().find(starts).unwrap_or(room);
-            let (head, tail) = rest.split_at(place);
+        let mut continued = false;
+        while rest.len() + usize::from(continued && kind == Break::Blank) > LINE_MAX {
+            let (head, tail) = rest.split_at(kind.place(rest, continued));
             whole.extend_from_slice(head);
-            whole.extend_from_slice(b"\r\n ");
+            whole.extend_from_slice(kind.octets());
             rest = tail;
-            room = LINE_MAX - 1;
+            continued = true;
         }
         whole.extend_from_slice(rest);
         whole.extend_from_slice(b"\r\n");
@@ -307,8 +365,14 @@ mod tests {
             ("Content-Type: application/json", &body),
             ("Content-Type: text/plain\nContent-Type: image/png", &body),
             ("Content-Type:", &body),
-            ("Content-Transfer-Encoding: quoted-printable", &body),
-            ("Content-Transfer-Encoding: Base64", &body),
+            (
+                "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64",
+                &body,
+            ),
+            (
+                "Content-Transfer-Encoding: base64\nContent-Transfer-Encoding: 8bit",
+                &body,
+            ),
             ("Content-Transfer-Encoding: binary", &body),
             ("Content-Transfer-Encoding: x-unknown", &body),
             ("Subject: inline", &pgp),
@@ -327,19 +391,65 @@ mod tests {
 
     #[test]
     fn a_line_is_broken_after_998_octets_and_between_characters() {
-        let (whole, count) = with_lines_broken("x".repeat(998 + 997 + 1).as_bytes());
+        let (whole, count) = with_lines_broken("x".repeat(998 + 997 + 1).as_bytes(), Break::Blank);
         let wanted = format!("{}\r\n {}\r\n x\r\n", "x".repeat(998), "x".repeat(997));
         assert_eq!((whole, count), (wanted.into_bytes(), 1));
         for character in ["\u{fc}", "\u{20ac}", "\u{1f600}"] {
             let text = format!("x{}", character.repeat(LONG));
-            let (whole, _) = with_lines_broken(text.as_bytes());
+            let (whole, _) = with_lines_broken(text.as_bytes(), Break::Blank);
             assert_lines_fit(&whole, LINE_MAX);
             let whole = String::from_utf8(whole).unwrap();
             let parted = |line: &[u8]| std::str::from_utf8(line).is_err();
             assert!(!whole.as_bytes().split(|&octet| octet == b'\n').any(parted));
         }
-        let (whole, _) = with_lines_broken(&[0x80; LONG]);
+        let (whole, _) = with_lines_broken(&[0x80; LONG], Break::Blank);
         assert_lines_fit(&whole, LINE_MAX);
+    }
+
+    #[test]
+    fn what_is_quoted_printable_means_the_same_after_its_long_lines_were_broken() {
+        let fields = "Content-Type: text/html\nContent-Transfer-Encoding: Quoted-Printable";
+        let rows = [
+            ("x".repeat(998), "x".repeat(998)),
+            ("x".repeat(999), format!("{}=\r\nxx", "x".repeat(997))),
+            (
+                format!("{}=3Dyz", "x".repeat(996)),
+                format!("{}=\r\n=3Dyz", "x".repeat(996)),
+            ),
+            (
+                format!("{}=3Dyz", "x".repeat(995)),
+                format!("{}=\r\n=3Dyz", "x".repeat(995)),
+            ),
+            (
+                format!("{}=3Dyzz", "x".repeat(994)),
+                format!("{}=3D=\r\nyzz", "x".repeat(994)),
+            ),
+        ];
+        for (body, wanted) in rows {
+            let (_, body) = sent(fields, format!("{body}\r\n").as_bytes(), true);
+            assert_eq!(String::from_utf8(body).unwrap(), format!("{wanted}\r\n"));
+        }
+        let mut state = 0x2545_f491_4f6c_dd1d;
+        for _ in 0..500 {
+            let text = random_body(&mut state);
+            let encoded = String::from_utf8(quoted_printable(&text)).unwrap();
+            let (head, body) = sent(fields, encoded.replace("=\r\n", "").as_bytes(), true);
+            assert_lines_fit(&body, LINE_MAX);
+            let wire = [head.replace('|', "\r\n").as_bytes(), b"\r\n", &body].concat();
+            let read = mailparse::parse_mail(&wire).unwrap();
+            assert_eq!(read.get_body_raw().unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_base64_means_the_same_after_its_long_lines_were_broken() {
+        let fields = "Content-Type: image/png\nContent-Transfer-Encoding: Base64";
+        let body = format!("{}\r\nYQ==\r\n", "YWJj".repeat(LONG));
+        let (_, broken) = sent(fields, body.as_bytes(), true);
+        assert_lines_fit(&broken, LINE_MAX);
+        let broken = String::from_utf8(broken).unwrap();
+        assert!(broken.lines().all(|line| line.len() % 4 == 0));
+        assert_eq!(broken.replace("\r\n", ""), body.replace("\r\n", ""));
     }
 
     #[test]
