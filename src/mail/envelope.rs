@@ -134,7 +134,7 @@ pub struct ChosenSender {
     pub sender: Sender,
     /// `-f ''` or `-f '<>'`: the mailbox is on the wire, but no report goes to it.
     pub null_requested: bool,
-    /// The address that was asked for and is not allowed, for the log.
+    /// What was asked for and is no address or not allowed, for the log.
     pub replaced: Option<String>,
 }
 
@@ -148,8 +148,8 @@ impl SenderPolicy<'_> {
     /// The envelope sender for what `-f` asked for.
     ///
     /// An address that is not allowed becomes the mailbox, because `www-data`, `root` and bounce
-    /// addresses are what callers ask for all day. One that is no address is refused, because it
-    /// may be an attempt at a second command.
+    /// addresses are what callers ask for all day; so does what is no address at all. Only what
+    /// may be an attempt at a second command is refused.
     pub fn sender(&self, requested: Option<&[u8]>) -> Result<ChosenSender, Failure> {
         let mailbox = ChosenSender {
             sender: Sender::Mailbox(self.mailbox.clone()),
@@ -165,7 +165,12 @@ impl SenderPolicy<'_> {
                 ..mailbox
             });
         }
-        let address = first_address(requested)?;
+        let Some(address) = first_address(requested)? else {
+            return Ok(ChosenSender {
+                replaced: Some(printable(requested)),
+                ..mailbox
+            });
+        };
         let address = match self.domain {
             Some(domain) => address.qualified(domain),
             None => address,
@@ -192,25 +197,26 @@ fn has_controls(text: &[u8]) -> bool {
     text.iter().any(u8::is_ascii_control)
 }
 
-fn has_stray_close(text: &[u8]) -> bool {
+/// Whether a bracket stands outside a pair; a recipient is forgiven that, but here it looks like
+/// the end of MAIL FROM.
+fn has_stray_bracket(text: &[u8]) -> bool {
     let mut open = false;
-    tokens(text).iter().any(|token| match token.kind {
-        Kind::Open => {
-            open = true;
-            false
-        }
+    let stray = tokens(text).iter().any(|token| match token.kind {
+        Kind::Open => std::mem::replace(&mut open, true),
         Kind::Close => !std::mem::take(&mut open),
+        Kind::Bad(_) => token.text.iter().any(|octet| b"<>".contains(octet)),
         _ => false,
-    })
+    });
+    stray || open
 }
 
-fn first_address(requested: &[u8]) -> Result<Address, Failure> {
+/// The first address of a word; None if there is none in it, and nothing to fear either.
+fn first_address(requested: &[u8]) -> Result<Option<Address>, Failure> {
     let reason = match scan_word(requested).into_iter().next() {
-        // A recipient is forgiven a stray bracket; here it looks like the end of MAIL FROM.
-        _ if has_stray_close(requested) => "a > without a <",
-        Some(Ok(Mailbox { address, .. })) => return Ok(address),
-        Some(Err(fault)) => fault.reason(),
-        None => "there is no address in it",
+        _ if has_controls(requested) => "a control character stands in it",
+        _ if has_stray_bracket(requested) => "a < or > that is not one of a pair",
+        Some(Ok(Mailbox { address, .. })) => return Ok(Some(address)),
+        Some(Err(_)) | None => return Ok(None),
     };
     let what = format!("-f `{}` is no sender address", printable(requested));
     Err(Failure::new(Class::Data, what)
@@ -297,6 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_that_is_no_address_and_no_attack_becomes_the_mailbox_and_is_told() {
+        for (requested, replaced) in [
+            (&b"www-data@"[..], "www-data@"),
+            (b"no reply@x.test", "no reply@x.test"),
+            (b"a@b@c", "a@b@c"),
+            (b"<a@b@c>", "<a@b@c>"),
+            (b"\xff@x.test", "\\xff@x.test"),
+            (b"two words", "two words"),
+            (b"(c)", "(c)"),
+            (b",", ","),
+            (b"@", "@"),
+        ] {
+            let chosen = chosen(Some(requested)).unwrap();
+            assert_eq!(chosen.sender.to_string(), "<alerts@x.test>");
+            assert_eq!(chosen.replaced.as_deref(), Some(replaced));
+        }
+    }
+
+    #[test]
     fn the_null_sender_is_remembered_with_the_mailbox_on_the_wire() {
         for requested in ["", "<>", " <> "] {
             let chosen = chosen(Some(requested.as_bytes())).unwrap();
@@ -314,14 +339,14 @@ mod tests {
             b"a\0@x.test",
             b"\t",
             b"a>@x y",
-            b"\xff@x.test",
-            b"a@b@x.test",
-            b"two words",
+            b"www\x7f@x.test",
             b"a@x.test>",
+            b"<a@x.test",
+            b"<<a@x.test>>",
+            b"a@x.test <",
+            b"\"a>",
             b"a@x.test> b@y.test",
             b"<a@x.test>>",
-            b"(c)",
-            b",",
         ] {
             let failure = chosen(Some(requested)).unwrap_err();
             assert_eq!(
