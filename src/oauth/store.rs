@@ -96,7 +96,7 @@ impl Store {
             Ok(_) => Ok(()),
             Err(error) => Err(Failure::hold("the lock of the stored sign-in is of no use")
                 .because(&error)
-                .fix("run `sendmail365 login` again, which makes token.lock")
+                .fix("run `sendmail365 login --import FILE` again, which makes token.lock")
                 .with_os_error(&error)
                 .at(Stage::Token)),
         }

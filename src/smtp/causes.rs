@@ -4,7 +4,7 @@
 
 mod table;
 
-use self::table::{ANY, AUTH, MESSAGE};
+use self::table::{ANY, AUTH, HOST, MESSAGE};
 use super::reply::{Framer, Reply};
 use crate::outcome::{Class, Fate, Stage};
 
@@ -60,7 +60,7 @@ pub(crate) fn judge(stage: Stage, reply: &Reply) -> Judgement {
         class,
         token: cause.is_some_and(|cause| cause.token),
         why: cause.map(|cause| cause.why),
-        fix: cause.map_or_else(|| usual_fix(fate), |cause| cause.fix),
+        fix: cause.map_or_else(|| usual_fix(stage, fate, reply), |cause| cause.fix),
     }
 }
 
@@ -75,14 +75,15 @@ pub fn explain(text: &str) -> Option<(&'static str, &'static str)> {
 }
 
 fn find(stage: Stage, reply: &Reply) -> Option<&'static Cause> {
-    let message = matches!(
-        stage,
-        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body | Stage::End
-    );
-    let tables = if message {
-        [MESSAGE, ANY, &[]]
-    } else {
-        [AUTH, ANY, MESSAGE]
+    let tables = match stage {
+        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body | Stage::End => {
+            [MESSAGE, HOST, ANY, &[]]
+        }
+        // Before there is a message a refusal for good cannot be about one.
+        Stage::Greeting | Stage::Ehlo | Stage::Starttls if !reply.temporary() => {
+            [HOST, ANY, &[], &[]]
+        }
+        _ => [AUTH, ANY, MESSAGE, HOST],
     };
     let (code, enhanced, text) = (reply.code(), reply.enhanced(), reply.folded());
     tables
@@ -91,11 +92,22 @@ fn find(stage: Stage, reply: &Reply) -> Option<&'static Cause> {
         .find(|cause| cause.fits(code, enhanced, &text))
 }
 
-fn usual_fix(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Return => "correct what the server names, then send the message again",
-        Fate::Hold => "correct what the server names, then run `sendmail365 doctor`",
-        Fate::Defer | Fate::Unsure => "try again later",
+fn usual_fix(stage: Stage, fate: Fate, reply: &Reply) -> &'static str {
+    match (stage, fate) {
+        (Stage::Greeting, _) if !reply.temporary() => {
+            "check [smtp] host and port, and whether the server takes connections from the network \
+             of this host"
+        }
+        (Stage::Ehlo, _) if !reply.temporary() => {
+            "check [smtp] hello, the name this host greets with, then [smtp] host and port"
+        }
+        (Stage::Starttls, _) if !reply.temporary() => {
+            "check [smtp] host and port: smtp.office365.com, 587"
+        }
+        (_, Fate::Return | Fate::Hold) => {
+            "correct what the server names, then send the message again"
+        }
+        (_, Fate::Defer | Fate::Unsure) => "try again later",
     }
 }
 
@@ -277,7 +289,7 @@ mod tests {
             Stage::Auth,
             Fate::Hold,
             75,
-            "doctor",
+            "[account] mailbox and user",
         ),
         (
             "550 5.7.30 Basic authentication is not supported for Client Submission.",
@@ -354,7 +366,7 @@ mod tests {
             Stage::End,
             Fate::Return,
             77,
-            "rewrite",
+            "AccessRights SendAs",
         ),
         (
             "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied",
@@ -747,7 +759,7 @@ mod tests {
     #[test]
     fn every_row_of_the_table_is_reached() {
         let condition = |row: &'static Cause| (row.codes, row.enhanced, row.texts);
-        for row in [AUTH, ANY, MESSAGE].into_iter().flatten() {
+        for row in [AUTH, ANY, MESSAGE, HOST].into_iter().flatten() {
             let reached = CASES.iter().any(|(text, stage, ..)| {
                 find(*stage, &Reply::of(text))
                     .is_some_and(|found| condition(found) == condition(row))
@@ -771,6 +783,38 @@ mod tests {
                     "{text}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_before_the_sign_in_is_not_told_as_one_of_a_message() {
+        for text in ["554 no", "554 5.7.1 no", "550 5.1.1 no", "554 5.3.2 x"] {
+            for (stage, fix) in [
+                (Stage::Greeting, "network of this host"),
+                (Stage::Ehlo, "check [smtp] hello"),
+                (Stage::Starttls, "587"),
+            ] {
+                let judgement = judge(stage, &Reply::of(text));
+                assert!(judgement.fix.contains(fix), "{text}: {}", judgement.fix);
+                assert_eq!(judgement.why, None, "{text}");
+            }
+        }
+        let own_name = judge(Stage::Ehlo, &Reply::of("550 5.7.506 no"));
+        assert!(own_name.why.is_some() && own_name.fix.contains("[smtp] hello"));
+        let busy = judge(Stage::Greeting, &Reply::of("421 4.7.500 busy"));
+        assert!(busy.why.is_some());
+    }
+
+    #[test]
+    fn no_cure_sets_what_is_set_already() {
+        let fix = |stage, text| judge(stage, &Reply::of(text)).fix;
+        let sender = fix(
+            Stage::Mail,
+            "550 5.7.60 SMTP; Client does not have permissions",
+        );
+        assert!(!sender.contains("rewrite") && sender.contains("-AccessRights SendAs"));
+        for text in ["554 5.2.252 no", "550 5.7.750 no"] {
+            assert!(fix(Stage::End, text).contains("if [sender] rewrite is false"));
         }
     }
 

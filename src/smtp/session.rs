@@ -130,7 +130,10 @@ impl Session {
         let mut clock = Clock::stage(self.limits.greeting);
         let greeting = self.hear(Stage::Greeting, &mut clock, watch)?;
         let host = self.host.clone();
-        let what = || format!("{host} takes no connection now");
+        let what = || match greeting.temporary() {
+            true => format!("{host} takes no connection now"),
+            false => format!("{host} takes no connection from this host"),
+        };
         dialogue::expect(&[220], Stage::Greeting, &greeting, what)?;
         let mut clock = Clock::stage(self.limits.ehlo);
         let reply = self.ask(Stage::Ehlo, ehlo, &mut clock, watch)?;

@@ -8,15 +8,17 @@ const SWITCH: &str = "Set-CASMailbox -Identity <mailbox> -SmtpClientAuthenticati
     wait up to an hour";
 const PROXY_CHECK: &str = "this program signs in with OAuth only: check that no mail proxy on the \
     way changes AUTH, and that [smtp] host is Microsoft's";
-const SEND_AS: &str = "set [sender] rewrite = true, or Add-RecipientPermission -Identity <sender> \
-    -Trustee <mailbox> -AccessRights SendAs";
+const SEND_AS: &str = "if [sender] rewrite is false, set it to true; else Add-RecipientPermission \
+    -Identity <sender> -Trustee <mailbox> -AccessRights SendAs";
+const OWN: &str = "the account that signs in has to own the mailbox that sends, or needs Send As: \
+    Add-RecipientPermission -Identity <sender> -Trustee <account> -AccessRights SendAs";
 const BLOCKED: &str = "see Restricted entities in the Microsoft Defender portal, change the \
     password, then release the sender there";
 const SUPPORT: &str = "check the tenant for a compromised account, then ask Microsoft support";
 
 const ANONYMOUS: &str = "the server did not notice a sign-in";
 const ANONYMOUS_FIX: &str =
-    "check that no mail proxy on the way removes AUTH, then run `sendmail365 doctor`";
+    "check that no mail proxy on the way removes AUTH, and that [smtp] host is Microsoft's";
 const LOGON: &str = "the app has no permission on the mailbox";
 const LOGON_FIX: &str = "Add-MailboxPermission -Identity <mailbox> -User <service principal> -AccessRights \
          FullAccess, or assign the role Application SMTP.SendAsApp";
@@ -102,7 +104,7 @@ pub(super) const ANY: &[Cause] = &[
         .hold(
             "the server does not take the token for this user: wrong user or audience, no SMTP \
              AUTH, or no permission on the mailbox",
-            "run `sendmail365 doctor`; Get-CASMailbox -Identity <mailbox> | fl \
+            "check [account] mailbox and user; Get-CASMailbox -Identity <mailbox> | fl \
              SmtpClientAuthenticationDisabled; app-only: New-ServicePrincipal with the object id \
              of the enterprise application, Add-MailboxPermission",
         )
@@ -121,14 +123,28 @@ pub(super) const ANY: &[Cause] = &[
     on(&[454], &[], &[]).defer("the server cannot check sign-ins for the moment", LATER),
 ];
 
+/// Replies that are about this host and may come from its greeting on.
+pub(super) const HOST: &[Cause] = &[
+    on(&[], &[(5, 7, 708, 708)], &[]).hold(
+        "Microsoft takes no mail from this address of the host",
+        SUPPORT,
+    ),
+    on(&[], &[(5, 7, 800, 800)], &[])
+        .hold("the domain in EHLO, envelope or From is banned", SUPPORT),
+    on(&[], &[(5, 7, 506, 506)], &[]).hold(
+        "the name in EHLO is the server's own",
+        "set [smtp] hello to this host's name",
+    ),
+];
+
 /// Replies to MAIL, RCPT, DATA and the message.
 pub(super) const MESSAGE: &[Cause] = &[
     on(&[530], &[], &[]).hold(ANONYMOUS, ANONYMOUS_FIX),
     on(&[], &[(5, 7, 57, 57)], &[]).hold(ANONYMOUS, ANONYMOUS_FIX),
     on(&[], &[(5, 7, 60, 60)], &[]).refuse(
         Class::NoPermission,
-        "the mailbox may not use this sender",
-        SEND_AS,
+        "the account may not use this sender",
+        OWN,
     ),
     on(&[], &[], &["sendasdenied"]).refuse(Class::NoPermission, FROM, SEND_AS),
     on(&[], &[(5, 2, 252, 252)], &[]).refuse(Class::NoPermission, FROM, SEND_AS),
@@ -136,8 +152,8 @@ pub(super) const MESSAGE: &[Cause] = &[
     on(&[430], &[(4, 2, 0, 0)], &["logonfailure"]).hold(LOGON, LOGON_FIX),
     on(&[432], &[], &[]).defer(
         "more than 3 connections use the mailbox at once",
-        "try again in some minutes; lower [limits] connections or give each application a mailbox \
-         of its own",
+        "try again in some minutes; send over fewer connections at a time, or give each \
+         application a mailbox of its own",
     ),
     on(&[451], &[(4, 3, 111, 111)], &[]).defer(BACK_END, LATER),
     on(&[], &[], &["submissionquotaexceeded"]).hold(QUOTA, QUOTA_FIX),
@@ -158,20 +174,11 @@ pub(super) const MESSAGE: &[Cause] = &[
     on(&[], &[(5, 1, 8, 8)], &[]).hold("Microsoft blocks the sender for spam", BLOCKED),
     on(&[], &[(5, 7, 501, 503)], &[]).hold("Microsoft has banned the sender for spam", BLOCKED),
     on(&[], &[(5, 7, 705, 705)], &[]).hold("the tenant sends more than Microsoft lets it", SUPPORT),
-    on(&[], &[(5, 7, 708, 708)], &[]).hold(
-        "Microsoft takes no mail from this address of the host",
-        SUPPORT,
-    ),
     on(&[], &[(5, 7, 750, 750)], &[]).refuse(
         Class::Unavailable,
         "the domain in From is not one of the tenant's",
-        "add the domain in the Microsoft 365 admin center, or set [sender] rewrite = true",
-    ),
-    on(&[], &[(5, 7, 800, 800)], &[])
-        .hold("the domain in EHLO, envelope or From is banned", SUPPORT),
-    on(&[], &[(5, 7, 506, 506)], &[]).hold(
-        "the name in EHLO is the server's own",
-        "set [smtp] hello to this host's name",
+        "add the domain in the Microsoft 365 admin center; if [sender] rewrite is false, set it to \
+         true",
     ),
     on(&[], &[(4, 7, 500, 699), (4, 7, 850, 899)], &[]).defer(
         "Microsoft slows this host down for suspicious activity",
