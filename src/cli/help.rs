@@ -32,6 +32,20 @@ pub fn usage(program: &str) -> String {
     format!("usage: {}", calls.join("\n       "))
 }
 
+/// How to call a verb: with those of its options that do something.
+pub(super) fn verb_usage(verb: &Verb) -> String {
+    let options = verb.options.iter();
+    let options = options.filter(|row| row.kind == Kind::Works && row.name != Name::Long("help"));
+    let mut usage = format!("sendmail365 {}", verb.name);
+    for option in options {
+        usage.push_str(&format!(" [{}]", spelled(option)));
+    }
+    match verb.operands {
+        "" => usage,
+        operands => format!("{usage} {operands}"),
+    }
+}
+
 /// The whole help under this name.
 pub fn help(program: &str) -> String {
     let mut lines = vec![usage(program)];

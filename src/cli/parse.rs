@@ -4,6 +4,7 @@
 //! `--` before them, so a recipient `-Xfile` has to stay a recipient.
 
 use super::commands::{Asked, VERBS, Verb};
+use super::help::verb_usage;
 use super::options::{Name, OPTIONS, Opt, Takes};
 use super::wishes::{LIST, Mode, Wishes};
 use super::{Invocation, Invoked, Submission, misuse, shown};
@@ -167,9 +168,8 @@ fn command(args: Vec<OsString>) -> Result<Invocation, Failure> {
         return Ok(Invocation::Help);
     }
     if !(verb.fits)(&asked.operands) {
-        let usage = format!("sendmail365 {} {}", verb.name, verb.operands);
         return Err(misuse(format!("wrong words after {}", verb.name))
-            .fix(format!("usage: {}", usage.trim_end())));
+            .fix(format!("usage: {}", verb_usage(verb))));
     }
     (verb.settle)(asked)
 }
@@ -705,7 +705,20 @@ mod tests {
             failure(&format!("sendmail {mode}"));
         }
         let lines = failure("sendmail -bd -q15m").lines("sendmail");
-        assert!(lines[0].contains("sendmail365-queue.timer"), "{lines:?}");
+        assert!(lines[0].contains("there is no daemon"), "{lines:?}");
+    }
+
+    #[test]
+    fn wrong_words_after_a_verb_show_the_options_that_it_takes() {
+        let cure = |line| failure(line).cure().unwrap_or_default().to_owned();
+        assert_eq!(
+            cure("sendmail365 login x"),
+            "usage: sendmail365 login [-C file] [--import=file]"
+        );
+        assert_eq!(
+            cure("sendmail365 test"),
+            "usage: sendmail365 test [-C file] address"
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) const LIST: Mode = Mode::Later("the list of the queue (-bp)");
 pub(super) const COUNT: Mode = Mode::Later("the count of the queue (-bpc)");
 pub(super) const RUN: Mode = Mode::Later("a run of the queue (-q)");
 pub(super) const DAEMON: Mode =
-    Mode::Refused("the queue is run by sendmail365-queue.timer, not by a daemon");
+    Mode::Refused("there is no daemon; each call sends its message while the caller waits");
 pub(super) const RULES: Mode = Mode::Refused("there are no rewriting rules to test");
 
 pub(super) fn from_header(w: &mut Wishes) {
