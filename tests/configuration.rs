@@ -45,6 +45,10 @@ fn every_fault_of_the_file_is_named_with_its_place() {
             good.replace("hello = \"web1", "hello = \"web 1"),
             "smtp.hello",
         ),
+        (
+            good.replace("port = ", "port = 465 # "),
+            "smtp.port: 465 speaks TLS",
+        ),
         ("x".repeat(1024 * 1024 + 1), "larger than"), // C08
         ("\u{0}\u{1}".to_owned(), "config.toml:1"),
     ] {

@@ -170,6 +170,7 @@ mod tests {
     fn a_wrong_type_or_value_names_the_key_and_not_the_value() {
         assert!(why("[smtp]\nport = \"587\"\n").starts_with("2: smtp.port: has to be a number"));
         assert!(why("[smtp]\nport = 70000\n").contains("smtp.port: not a port"));
+        assert!(why("[smtp]\nport = 465\n").contains("needs 587 with STARTTLS"));
         let text = why("[account]\n\nmailbox = \"CANARY\"\n");
         assert!(
             text.starts_with("3: account.mailbox") && !text.contains("CANARY"),

@@ -1,7 +1,7 @@
 //! Every setting once: name, type, default, what it means.
 
 use crate::config::values::{
-    address, domain, hello, host, https, optional, path, printable, proxy, segment, size,
+    address, domain, hello, host, https, optional, path, port, printable, proxy, segment, size,
 };
 use crate::mail::address::Address;
 use crate::mail::envelope::Pattern;
@@ -204,19 +204,10 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
-    number(
-        "smtp",
-        "port",
-        "587",
-        "Its port, with STARTTLS.",
-        |d, v| match u16::try_from(v) {
-            Ok(port) if port != 0 => {
-                d.port = port;
-                Ok(())
-            }
-            _ => Err("not a port between 1 and 65535".to_owned()),
-        },
-    ),
+    number("smtp", "port", "587", "Its port, with STARTTLS.", |d, v| {
+        d.port = port(v)?;
+        Ok(())
+    }),
     text(
         "smtp",
         "hello",

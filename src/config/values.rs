@@ -90,6 +90,18 @@ pub(crate) fn domain(value: &str) -> Result<String, Complaint> {
     }
 }
 
+/// A port with STARTTLS.
+pub(crate) fn port(value: u64) -> Result<u16, Complaint> {
+    match u16::try_from(value) {
+        // Such a server waits for TLS and never greets, until the greeting is given up.
+        Ok(465) => Err(
+            "465 speaks TLS from its first octet; submission needs 587 with STARTTLS".to_owned(),
+        ),
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err("not a port between 1 and 65535".to_owned()),
+    }
+}
+
 /// The argument of EHLO (RFC 5321 section 4.1.1.1): a domain or an address literal.
 pub(crate) fn hello(value: &str) -> Result<String, Complaint> {
     let literal = value
