@@ -46,6 +46,10 @@ fn every_fault_of_the_file_is_named_with_its_place() {
             "smtp.hello",
         ),
         (
+            good.replace("[smtp]\n", "[smtp]\nchunking = true\n"),
+            "this version does not have chunking yet",
+        ),
+        (
             good.replace("port = ", "port = 465 # "),
             "smtp.port: 465 speaks TLS",
         ),

@@ -4,6 +4,18 @@ use crate::config::settings::{Draft, SETTINGS, Setting, Takes};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// Settings of a later version with their defaults, which change nothing: section, key, default.
+const LATER: &[(&str, &str, &str)] = &[
+    ("account", "certificate_file", ""),
+    ("account", "private_key_file", ""),
+    ("account", "federated_token_file", ""),
+    ("account", "token_command", "[]"),
+    ("account", "cloud", "global"),
+    ("endpoint", "device_url", ""),
+    ("endpoint", "authorize_url", ""),
+    ("smtp", "chunking", "false"),
+];
+
 /// What is wrong with a line; never quotes a value.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -74,7 +86,11 @@ fn set(
             .iter()
             .filter(|row| row.section == section)
             .map(|row| row.key);
-        return Err(unknown("setting", key, keys));
+        return match LATER.iter().find(|row| (row.0, row.1) == (section, key)) {
+            Some((.., default)) if is_default(value.get_ref(), default) => Ok(()),
+            Some(_) => Err(format!("this version does not have {key} yet")),
+            None => Err(unknown("setting", key, keys)),
+        };
     };
     let wrong = |why: &str| format!("{section}.{key}: {why}");
     let wrong_type = || wrong(&format!("has to be {}", setting.takes.name()));
@@ -96,6 +112,15 @@ fn set(
             set(draft, &texts.ok_or_else(wrong_type)?).map_err(|why| wrong(&why))
         }
         _ => Err(wrong_type()),
+    }
+}
+
+fn is_default(value: &DeValue<'_>, default: &str) -> bool {
+    match value {
+        DeValue::String(text) => text.is_empty() || text == default,
+        DeValue::Boolean(on) => on.to_string() == default,
+        DeValue::Array(items) => items.is_empty() && default == "[]",
+        _ => false,
     }
 }
 
@@ -164,6 +189,36 @@ mod tests {
             "3: unknown setting \"tennant\"; the nearest is \"tenant\""
         );
         assert!(why("[acount]\n").ends_with("the nearest is \"account\""));
+    }
+
+    #[test]
+    fn a_setting_of_a_later_version_is_called_that_unless_it_says_what_is_so_already() {
+        for (section, key, value) in [
+            ("account", "cloud", "\"gcc-high\""),
+            ("account", "certificate_file", "\"/x\""),
+            ("account", "private_key_file", "\"/x\""),
+            ("account", "federated_token_file", "\"/x\""),
+            ("account", "token_command", "[\"x\"]"),
+            ("endpoint", "device_url", "\"https://x.test\""),
+            ("endpoint", "authorize_url", "\"https://x.test\""),
+            ("smtp", "chunking", "true"),
+            ("smtp", "chunking", "1"),
+        ] {
+            let text = why(&format!("[{section}]\n{key} = {value}\n"));
+            assert_eq!(text, format!("2: this version does not have {key} yet"));
+        }
+        assert!(why("[smtp]\ncloud = \"global\"\n").contains("unknown setting"));
+        let same = "[account]\ncloud = \"global\"\ntoken_command = []\nprivate_key_file = \"\"\n\
+                    [smtp]\nchunking = false\n";
+        assert!(read_settings(same).is_ok());
+    }
+
+    #[test]
+    fn no_setting_of_a_later_version_is_one_of_this_version_too() {
+        for (section, key, _) in LATER {
+            let known = |row: &Setting| (row.section, row.key) == (*section, *key);
+            assert!(!SETTINGS.iter().any(known), "{section}.{key}");
+        }
     }
 
     #[test]
