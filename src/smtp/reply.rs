@@ -59,11 +59,20 @@ impl Reply {
         parts.next().is_none().then_some(code)
     }
 
-    /// Code and first line, cut, with the host, time and session id that end the text in brackets.
+    /// Code and up to three lines, cut, with the host, time and session id that end the text in
+    /// brackets. An enhanced code that each line repeats is said once.
     pub fn quote(&self) -> String {
         const CUT: usize = 240;
-        let first = self.lines().next().unwrap_or_default().trim();
-        let mut text = format!("{} {first}", self.code());
+        let enhanced = self.enhanced().map_or("", |_| self.first_word());
+        let mut text = self.code().to_string();
+        for (place, line) in self.lines().take(3).enumerate() {
+            let repeated = line.strip_prefix(enhanced).filter(|_| place > 0);
+            let line = repeated.unwrap_or(line).trim();
+            if !line.is_empty() {
+                text.push(' ');
+                text.push_str(line);
+            }
+        }
         let last = self.lines().last().unwrap_or_default().trim_end();
         let tail = last.rfind('[').and_then(|start| last.get(start..));
         let tail = tail.filter(|tail| tail.ends_with(']') && tail.len() <= CUT);
@@ -344,6 +353,17 @@ mod tests {
         let quote = Reply::of(&text).quote();
         assert!(quote.len() < 400 && quote.ends_with("... [AM0 2024-07-11T11:46:49.042Z 08DC]"));
         assert_eq!(Reply::of("535 a [id]").quote(), "535 a [id]");
+    }
+
+    #[test]
+    fn a_quotation_has_up_to_three_lines() {
+        let reply = Reply::of("550-5.7.1 Blocked by a rule.\n550-5.7.1 \n550 5.7.1 Ask Ann. [id]");
+        assert_eq!(reply.quote(), "550 5.7.1 Blocked by a rule. Ask Ann. [id]");
+        let reply = Reply::of("550-a\n550-b\n550-c\n550-d\n550 e [id]");
+        assert_eq!(reply.quote(), "550 a b c [id]");
+        let reply = Reply::of(&format!("550-{0}\n550-{0}\n550 c [id]", "x".repeat(130)));
+        let quote = reply.quote();
+        assert!(quote.ends_with("x... [id]") && quote.len() < 260, "{quote}");
     }
 
     #[test]
