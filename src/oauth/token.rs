@@ -46,10 +46,12 @@ impl AccessToken {
 pub(crate) struct RefreshToken(Secret);
 
 impl RefreshToken {
+    /// Octets of the longest one.
+    pub(crate) const SIZE_MAX: usize = 32 * 1024;
+
     /// Refuses what no server hands out: an empty text, one over 32 KiB, anything but visible ASCII.
     pub(crate) fn new(text: &str) -> Option<RefreshToken> {
-        const SIZE_MAX: usize = 32 * 1024;
-        (text.len() <= SIZE_MAX && is_token(text))
+        (text.len() <= RefreshToken::SIZE_MAX && is_token(text))
             .then(|| RefreshToken(Secret::new(text.to_owned())))
     }
 
