@@ -27,9 +27,9 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         program,
         invocation,
         drain,
+        quiet,
     } = cli::parse(argv);
     report_panics_without_payload(&program);
-    let quiet = matches!(&invocation, Ok(Invocation::Submit(wishes) | Invocation::Preview(wishes)) if wishes.quiet);
     let serves = matches!(&invocation, Ok(Invocation::Serve(_)));
     let job = || {
         privilege::settle()?;

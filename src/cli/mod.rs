@@ -28,6 +28,9 @@ pub struct Invoked {
     /// The caller may be writing a message: standard input has to be read to its end before the
     /// program exits, or a caller that is killed by SIGPIPE never learns the reason.
     pub drain: bool,
+    /// Nothing is to be said on standard error of a message that fails, or of words that cannot be
+    /// understood (`-oeq`, as far as it was seen before them).
+    pub quiet: bool,
 }
 
 /// What a call asks for, one variant a job.

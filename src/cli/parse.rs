@@ -20,11 +20,15 @@ pub fn parse(argv: Vec<OsString>) -> Invoked {
     let path = words.next();
     let name = path.as_deref().map_or(&b""[..], basename);
     let args: Vec<OsString> = words.collect();
-    let (invocation, drain) = match name {
+    let (invocation, drain, quiet) = match name {
         b"sendmail365" if !args.first().is_some_and(|first| is_option(first)) => {
-            (command(args), false)
+            (command(args), false, false)
         }
-        _ if path.is_none() => (Err(misuse("called without a name (argc is 0)")), true),
+        _ if path.is_none() => (
+            Err(misuse("called without a name (argc is 0)")),
+            true,
+            false,
+        ),
         _ => sendmail(name, args),
     };
     let program = match name {
@@ -39,6 +43,7 @@ pub fn parse(argv: Vec<OsString>) -> Invoked {
         invocation: invocation.map_err(with_cure),
         program,
         drain,
+        quiet,
     }
 }
 
@@ -54,8 +59,8 @@ fn is_option(word: &OsStr) -> bool {
     word.len() > 1 && word.as_bytes().starts_with(b"-")
 }
 
-/// The sendmail interface; the second value says whether standard input may hold a message.
-fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, bool) {
+/// The sendmail interface, and the values of `Invoked` that go with it: drain and quiet.
+fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, bool, bool) {
     let mode = match name {
         b"mailq" => LIST,
         b"newaliases" => Mode::Aliases,
@@ -71,9 +76,10 @@ fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, b
     {
         let fix = format!("write `sendmail365 {verb} ...`, its options after it");
         let failure = misuse(format!("{verb} has to be the first word")).fix(fix);
-        return (Err(failure), false);
+        return (Err(failure), false, false);
     }
     let delivers = wishes.mode == Mode::Deliver;
+    let asks_quiet = wishes.submission.quiet;
     let invocation = read.and_then(|()| settle(wishes));
     let drain = match &invocation {
         Ok(Invocation::Submit(_) | Invocation::Preview(_) | Invocation::Later { .. }) | Err(_) => {
@@ -81,7 +87,12 @@ fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, b
         }
         Ok(_) => false,
     };
-    (invocation, drain)
+    let quiet = asks_quiet
+        && matches!(
+            &invocation,
+            Ok(Invocation::Submit(_) | Invocation::Preview(_)) | Err(_)
+        );
+    (invocation, drain, quiet)
 }
 
 /// A verb where addresses stand; with -i or -t it is one, for a person who types both means mail.
@@ -546,6 +557,16 @@ mod tests {
         assert!(submission("-t -e q").quiet);
         assert!(submission("-t -OErrorMode=quiet").quiet);
         assert!(!submission("-t -eq -oem").quiet);
+        for (line, quiet) in [
+            ("-t -oeq", true),
+            ("-oeq -Z a@x.test", true),
+            ("-oeq", true),
+            ("-Z -oeq a@x.test", false),
+            ("-oeq -bp", false),
+            ("-oeq -bv a@x.test", false),
+        ] {
+            assert_eq!(called(&format!("sendmail {line}")).quiet, quiet, "{line}");
+        }
         assert_eq!(
             submission("-t -B 8bitmime").body,
             Some(BodyType::EightBitMime)
