@@ -9,11 +9,21 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 /// Stands in every secret of the tests and must never be seen outside the token slots.
 pub const CANARY: &str = "CANARY";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Read by every run of the program, written by a test that wants the machine for itself.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Waits until no other test runs the program, and keeps them waiting: for a promise that holds
+/// within seconds on a machine that is not overrun, such as one refresh for fifty processes.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A host with the program installed.
 pub struct Host {
@@ -224,6 +234,12 @@ fn holds_secret(content: &[u8]) -> bool {
 
 /// Starts a command, feeds it and waits for it.
 pub fn finish(command: &mut Command, stdin: &[u8]) -> Ran {
+    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    finish_alone(command, stdin)
+}
+
+/// The same for whoever has the machine for itself.
+pub fn finish_alone(command: &mut Command, stdin: &[u8]) -> Ran {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
