@@ -7,6 +7,7 @@ pub mod encoded;
 pub mod envelope;
 pub mod header;
 pub mod message;
+pub mod notice;
 pub mod recipients;
 pub mod repair;
 pub mod rewrite;
