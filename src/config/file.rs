@@ -3,7 +3,7 @@
 use crate::config::paths::{self, Location};
 use crate::config::reader::{line_of, read_settings};
 use crate::config::settings::Draft;
-use crate::config::{Config, RecipientSettings, SenderSettings, Warning};
+use crate::config::{Config, QueueSettings, RecipientSettings, SenderSettings, Warning};
 use crate::mail::aliases::{Aliases, BadLine};
 use crate::oauth;
 use crate::outcome::{Class, Failure, Stage};
@@ -144,11 +144,7 @@ impl Source<'_> {
         location: &Location,
         caller: &Caller,
     ) -> Result<Config, Failure> {
-        let (tokens, state) = paths::defaults(location, caller);
-        let (tokens, state) = (
-            draft.tokens.clone().unwrap_or(tokens),
-            draft.state.clone().unwrap_or(state),
-        );
+        let places = paths::defaults(location, caller);
         let mailbox = draft
             .mailbox
             .clone()
@@ -174,7 +170,10 @@ impl Source<'_> {
                 client_id,
                 client_secret,
             },
-            token_dirs: vec![tokens, state],
+            token_dirs: vec![
+                draft.tokens.unwrap_or(places.tokens),
+                draft.state.unwrap_or(places.state),
+            ],
             mailbox,
             server: smtp::Server {
                 host: draft.host,
@@ -191,6 +190,13 @@ impl Source<'_> {
                 aliases: draft.aliases,
                 domain: draft.domain,
                 admin: draft.admin,
+            },
+            queue: QueueSettings {
+                enabled: draft.queue,
+                spool: draft.spool.unwrap_or(places.spool),
+                lifetime_seconds: draft.lifetime_seconds,
+                connections: draft.connections,
+                per_minute: draft.per_minute,
             },
             message_size_max: draft.message_size_max,
             roots,

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod paths;
 mod reader;
+mod row;
 pub mod settings;
 mod values;
 
@@ -26,6 +27,7 @@ pub struct Config {
     pub server: smtp::Server,
     pub sender: SenderSettings,
     pub recipients: RecipientSettings,
+    pub queue: QueueSettings,
     /// Largest message taken, in octets.
     pub message_size_max: u64,
     pub roots: Roots,
@@ -54,6 +56,18 @@ pub struct SenderSettings {
     pub allow_from: Vec<Pattern>,
     pub rewrite: bool,
     pub received: bool,
+}
+
+/// Whether and how what the server does not take is kept.
+pub struct QueueSettings {
+    pub enabled: bool,
+    /// Directory of the queue.
+    pub spool: PathBuf,
+    pub lifetime_seconds: u64,
+    /// Connections of this host at the same time.
+    pub connections: u32,
+    /// Messages of this host in a minute.
+    pub per_minute: u32,
 }
 
 /// What becomes of local names.

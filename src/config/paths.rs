@@ -13,6 +13,7 @@ const SYSTEM: &str = "/etc/sendmail365/config.toml";
 /// Where an installed system keeps its token slots, and where when /etc is read-only.
 const SYSTEM_TOKENS: &str = "/etc/sendmail365";
 const SYSTEM_STATE: &str = "/var/lib/sendmail365";
+const SYSTEM_SPOOL: &str = "/var/spool/sendmail365";
 
 /// A configuration file and whose it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,12 +46,28 @@ pub fn locate(named: Option<&Path>) -> Location {
     }
 }
 
-/// Default directories of tokens and state: the system's, or the caller's own.
-pub fn defaults(location: &Location, caller: &Caller) -> (PathBuf, PathBuf) {
+/// Where tokens, shared state and the queue are kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Places {
+    pub tokens: PathBuf,
+    pub state: PathBuf,
+    pub spool: PathBuf,
+}
+
+/// The usual places: the system's, or the caller's own.
+pub fn defaults(location: &Location, caller: &Caller) -> Places {
     let own = dirs::state_dir().map(|dir| dir.join("sendmail365"));
     match own {
-        Some(dir) if location.callers_own && caller.uid != 0 => (dir.clone(), dir),
-        _ => (PathBuf::from(SYSTEM_TOKENS), PathBuf::from(SYSTEM_STATE)),
+        Some(dir) if location.callers_own && caller.uid != 0 => Places {
+            tokens: dir.clone(),
+            spool: dir.join("spool"),
+            state: dir,
+        },
+        _ => Places {
+            tokens: PathBuf::from(SYSTEM_TOKENS),
+            state: PathBuf::from(SYSTEM_STATE),
+            spool: PathBuf::from(SYSTEM_SPOOL),
+        },
     }
 }
 
@@ -81,7 +98,7 @@ mod tests {
             callers_own: false,
         };
         assert_eq!(
-            defaults(&location, &caller(1000)).0,
+            defaults(&location, &caller(1000)).tokens,
             Path::new("/etc/sendmail365")
         );
     }
@@ -93,7 +110,7 @@ mod tests {
             callers_own: true,
         };
         assert_eq!(
-            defaults(&location, &caller(0)).0,
+            defaults(&location, &caller(0)).tokens,
             Path::new("/etc/sendmail365")
         );
     }

@@ -1,44 +1,15 @@
 //! Every setting once: name, type, default, what it means.
 
+use crate::config::row::{list, number, switch, text};
 use crate::config::values::{
-    address, domain, hello, host, https, optional, path, port, printable, proxy, segment, size,
+    address, count, domain, duration, hello, host, https, optional, path, port, printable, proxy,
+    segment, size,
 };
 use crate::mail::address::Address;
 use crate::mail::envelope::Pattern;
 use std::path::PathBuf;
 
-/// One row of the table.
-pub struct Setting {
-    pub section: &'static str,
-    pub key: &'static str,
-    pub takes: Takes,
-    /// As it would stand in the file; empty text means "not set".
-    pub default: &'static str,
-    pub doc: &'static str,
-}
-
-/// The type of a setting, and where its value goes.
-pub enum Takes {
-    Text(fn(&mut Draft, &str) -> Result<(), Complaint>),
-    Switch(fn(&mut Draft, bool)),
-    Number(fn(&mut Draft, u64) -> Result<(), Complaint>),
-    List(fn(&mut Draft, &[String]) -> Result<(), Complaint>),
-}
-
-impl Takes {
-    /// What a message calls the type.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Takes::Text(_) => "a text in quotes",
-            Takes::Switch(_) => "true or false",
-            Takes::Number(_) => "a number",
-            Takes::List(_) => "a list of texts in brackets",
-        }
-    }
-}
-
-/// Why a value is not one, to follow `KEY: `; never the value itself.
-pub type Complaint = String;
+pub use crate::config::row::{Complaint, Setting, Takes};
 
 /// Values as they are read, before what is required has been checked.
 #[derive(Default)]
@@ -63,9 +34,14 @@ pub struct Draft {
     pub aliases: PathBuf,
     pub domain: Option<String>,
     pub admin: Option<Address>,
+    pub queue: bool,
+    pub lifetime_seconds: u64,
+    pub connections: u32,
+    pub per_minute: u32,
     pub message_size_max: u64,
     pub tokens: Option<PathBuf>,
     pub state: Option<PathBuf>,
+    pub spool: Option<PathBuf>,
     pub syslog: bool,
     pub log_file: Option<PathBuf>,
 }
@@ -279,6 +255,43 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
+    switch(
+        "queue",
+        "enabled",
+        "true",
+        "Keep what the server does not take now, and try again.",
+        |d, v| d.queue = v,
+    ),
+    text(
+        "queue",
+        "lifetime",
+        "5d",
+        "How long a message is tried, in days, hours or minutes.",
+        |d, v| {
+            d.lifetime_seconds = duration(v)?;
+            Ok(())
+        },
+    ),
+    number(
+        "limits",
+        "connections",
+        "2",
+        "Connections of this host at the same time; Microsoft takes 3 for each mailbox.",
+        |d, v| {
+            d.connections = count(v)?;
+            Ok(())
+        },
+    ),
+    number(
+        "limits",
+        "per_minute",
+        "25",
+        "Messages of this host in a minute; Microsoft takes 30 from each mailbox.",
+        |d, v| {
+            d.per_minute = count(v)?;
+            Ok(())
+        },
+    ),
     text(
         "limits",
         "message_size",
@@ -309,6 +322,16 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
+    text(
+        "paths",
+        "spool",
+        "/var/spool/sendmail365",
+        "Directory of the queue.",
+        |d, v| {
+            d.spool = path(v)?;
+            Ok(())
+        },
+    ),
     switch(
         "log",
         "syslog",
@@ -321,72 +344,6 @@ pub const SETTINGS: &[Setting] = &[
         Ok(())
     }),
 ];
-
-type TextSetter = fn(&mut Draft, &str) -> Result<(), Complaint>;
-
-const fn text(
-    section: &'static str,
-    key: &'static str,
-    default: &'static str,
-    doc: &'static str,
-    set: TextSetter,
-) -> Setting {
-    Setting {
-        section,
-        key,
-        takes: Takes::Text(set),
-        default,
-        doc,
-    }
-}
-
-const fn number(
-    section: &'static str,
-    key: &'static str,
-    default: &'static str,
-    doc: &'static str,
-    set: fn(&mut Draft, u64) -> Result<(), Complaint>,
-) -> Setting {
-    Setting {
-        section,
-        key,
-        takes: Takes::Number(set),
-        default,
-        doc,
-    }
-}
-
-const fn switch(
-    section: &'static str,
-    key: &'static str,
-    default: &'static str,
-    doc: &'static str,
-    set: fn(&mut Draft, bool),
-) -> Setting {
-    Setting {
-        section,
-        key,
-        takes: Takes::Switch(set),
-        default,
-        doc,
-    }
-}
-
-const fn list(
-    section: &'static str,
-    key: &'static str,
-    default: &'static str,
-    doc: &'static str,
-    set: fn(&mut Draft, &[String]) -> Result<(), Complaint>,
-) -> Setting {
-    Setting {
-        section,
-        key,
-        takes: Takes::List(set),
-        default,
-        doc,
-    }
-}
 
 #[cfg(test)]
 mod tests {

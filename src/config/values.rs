@@ -1,6 +1,6 @@
 //! The types that a setting's value can have, each parsed once.
 
-use crate::config::settings::Complaint;
+use crate::config::row::Complaint;
 use crate::mail::address::Address;
 use std::path::PathBuf;
 
@@ -133,6 +133,31 @@ pub(crate) fn size(value: &str) -> Result<u64, Complaint> {
         .ok_or_else(complaint)
 }
 
+/// `5d`, `12h`, `30m`, in seconds.
+pub(crate) fn duration(value: &str) -> Result<u64, Complaint> {
+    let complaint = || "not a time such as 5d, 12h or 30m".to_owned();
+    let digits = value.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match value.strip_prefix(digits).unwrap_or_default().trim() {
+        "d" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        _ => return Err(complaint()),
+    };
+    let count: u64 = digits.parse().map_err(|_| complaint())?;
+    count
+        .checked_mul(unit)
+        .filter(|&seconds| seconds > 0)
+        .ok_or_else(complaint)
+}
+
+/// A number that something can be limited to.
+pub(crate) fn count(value: u64) -> Result<u32, Complaint> {
+    match u32::try_from(value) {
+        Ok(count) if (1..=1000).contains(&count) => Ok(count),
+        _ => Err("not a number between 1 and 1000".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +169,15 @@ mod tests {
         assert_eq!(size("7"), Ok(7));
         for bad in ["", "MB", "-1", "1TB", "0", "99999999999GB", "é"] {
             assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("5d"), Ok(432_000));
+        assert_eq!(duration("30 m"), Ok(1_800));
+        for bad in ["5", "d", "0h", "1w", "-1d", "99999999999999999999d"] {
+            assert!(duration(bad).is_err(), "{bad}");
         }
     }
 
