@@ -4,7 +4,7 @@
 
 use super::causes::{Judgement, judge};
 use super::reply::Reply;
-use super::{Content, Credentials, Envelope, Path, Refusal, Verdict};
+use super::{Content, Credentials, Envelope, Manner, Path, Refusal, Verdict};
 use crate::outcome::{Class, Failure, Fate, Stage};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -275,8 +275,13 @@ pub(crate) fn judge_mail(
     })
 }
 
-/// Judges the replies to RCPT: all of them consent, or nothing is sent.
-pub(crate) fn judge_recipients(recipients: &[Path], replies: &[Reply]) -> Result<(), Refusal> {
+/// Judges the replies to RCPT: all of them consent, or nothing is sent; where the manner allows it,
+/// one that consents is enough.
+pub(crate) fn judge_recipients(
+    recipients: &[Path],
+    replies: &[Reply],
+    manner: Manner,
+) -> Result<Vec<Verdict>, Refusal> {
     let odd = |reply: &&Reply| !reply.negative() && !matches!(reply.code(), 250 | 251);
     if let Some(reply) = replies.iter().find(odd) {
         return Err(protocol(Stage::Rcpt, reply).into());
@@ -294,8 +299,10 @@ pub(crate) fn judge_recipients(recipients: &[Path], replies: &[Reply]) -> Result
         Fate::Defer | Fate::Unsure => 1,
         Fate::Return => 2,
     });
-    let Some((_, reply, first)) = refused.first() else {
-        return Ok(());
+    let some_consent = refused.len() < recipients.len();
+    let (reply, first) = match refused.first() {
+        Some((_, reply, first)) if !(manner.partial && some_consent) => (reply, first),
+        _ => return Ok(verdicts),
     };
     let what = match (refused.len(), recipients.len()) {
         (1, 1) => "the server refused the recipient".to_owned(),
@@ -573,12 +580,12 @@ mod tests {
         }
     }
 
-    fn judged(replies: &[&str]) -> Result<(), Refusal> {
+    fn judged(replies: &[&str]) -> Result<Vec<Verdict>, Refusal> {
         let replies: Vec<Reply> = replies.iter().map(|text| Reply::of(text)).collect();
         let paths: Vec<Path> = (0..replies.len())
             .map(|n| path(&format!("r{n}@x.test")))
             .collect();
-        judge_recipients(&paths, &replies)
+        judge_recipients(&paths, &replies, Manner::default())
     }
 
     #[test]

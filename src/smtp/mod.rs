@@ -141,6 +141,15 @@ pub enum Direction {
     Received,
 }
 
+/// How a message is handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Whoever is taken gets the message; else it goes to all or to nobody.
+    pub partial: bool,
+    /// Another message follows on the same session, so QUIT waits.
+    pub more: bool,
+}
+
 /// Takes every line of the dialogue: printable, secrets replaced by their size.
 pub type Watch<'a> = dyn FnMut(Direction, &str) + 'a;
 
@@ -153,9 +162,11 @@ pub struct Rejection {
     pub token_refused: bool,
 }
 
-/// The server has taken the message over for every recipient.
+/// The server has taken the message over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
+    /// One for each recipient, in their order; all accepted unless the manner allows others.
+    pub verdicts: Vec<Verdict>,
     /// The server's last reply, code first; octets from outside.
     pub reply: String,
     /// The id the server gave the message, angle brackets included.

@@ -29,6 +29,8 @@ pub struct Session {
     secret: Zeroizing<String>,
     /// QUIT is sent, or the connection is of no use any more.
     over: bool,
+    /// Between two messages.
+    fit: bool,
 }
 
 impl Session {
@@ -57,6 +59,7 @@ impl Session {
             user: String::new(),
             secret: Zeroizing::default(),
             over: false,
+            fit: false,
         };
         session.introduce(&ehlo, watch)?;
         session.start_tls(watch)?;

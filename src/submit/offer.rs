@@ -55,7 +55,12 @@ pub(super) fn offer(
         dsn: dsn(wishes, offered, desk.journal),
     };
     session
-        .submit(&envelope, &prepared.content(), watch)
+        .submit(
+            &envelope,
+            &prepared.content(),
+            smtp::Manner::default(),
+            watch,
+        )
         .map_err(|refusal| refusal.failure)
 }
 

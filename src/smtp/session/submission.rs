@@ -6,7 +6,9 @@ use crate::smtp::body::Stuffing;
 use crate::smtp::dialogue;
 use crate::smtp::reply::Reply;
 use crate::smtp::wire::Clock;
-use crate::smtp::{Content, Direction, Dsn, Envelope, Path, Receipt, Refusal, Watch};
+use crate::smtp::{
+    Content, Direction, Dsn, Envelope, Manner, Path, Receipt, Refusal, Verdict, Watch,
+};
 use lettre::transport::smtp::commands::{Quit, Rset};
 
 /// Commands that travel together at most; while their replies are not read yet they have to fit
@@ -20,32 +22,41 @@ const CHUNK: usize = 64 * 1024;
 const RECORD: usize = 12 * 1024;
 
 impl Session {
-    /// Submits the message to all recipients, or to none if one of them is refused.
+    /// Submits the message, by default to all recipients or to none if one of them is refused.
     ///
-    /// Nothing is accepted before the final dot has left. Ends the session: QUIT leaves with it, or
-    /// after the reply where the server has no PIPELINING.
+    /// Nothing is accepted before the final dot has left. QUIT leaves with it, or after the reply
+    /// where the server has no PIPELINING, unless another message follows; after an error no other
+    /// one can, and `usable` says so.
     pub fn submit(
         &mut self,
         envelope: &Envelope<'_>,
         content: &Content<'_>,
+        manner: Manner,
         watch: &mut Watch<'_>,
     ) -> Result<Receipt, Refusal> {
         let commands = dialogue::commands(envelope, content, &self.offers)?;
         let asked = if self.offers.pipelining {
-            self.in_flights(envelope, &commands, watch)
+            self.in_flights(envelope, &commands, manner, watch)
         } else {
-            self.one_by_one(envelope, &commands, watch)
+            self.one_by_one(envelope, &commands, manner, watch)
         };
         if asked.is_err() && self.over {
             self.wire.cut();
         }
-        asked?;
-        let sent = self.message(content, watch);
-        self.over = true;
+        self.fit = false;
+        let verdicts = asked?;
+        let sent = self.message(content, manner, watch);
+        self.over = !manner.more || sent.is_err();
+        self.fit = !self.over;
         if sent.is_err() {
             self.wire.cut();
         }
-        Ok(sent?)
+        Ok(Receipt { verdicts, ..sent? })
+    }
+
+    /// Whether another message can be submitted on this session.
+    pub fn usable(&self) -> bool {
+        self.fit
     }
 
     /// Asks whether the mailbox may send as `sender`; nothing is sent.
@@ -69,8 +80,9 @@ impl Session {
         &mut self,
         envelope: &Envelope<'_>,
         commands: &[String],
+        manner: Manner,
         watch: &mut Watch<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<Verdict>, Refusal> {
         let count = envelope.recipients.len();
         let mut replies: Vec<Reply> = Vec::new();
         // Whatever goes wrong from here on, a 354 may be on its way.
@@ -94,21 +106,26 @@ impl Session {
                 }
             }
         }
-        let judged = self.judge_flight(envelope, &replies);
+        let judged = self.judge_flight(envelope, &replies, manner);
         // After a negative reply to DATA the server takes commands: QUIT.
         self.over = !replies.last().is_some_and(Reply::negative);
         judged
     }
 
-    fn judge_flight(&self, envelope: &Envelope<'_>, replies: &[Reply]) -> Result<(), Refusal> {
+    fn judge_flight(
+        &self,
+        envelope: &Envelope<'_>,
+        replies: &[Reply],
+        manner: Manner,
+    ) -> Result<Vec<Verdict>, Refusal> {
         let ([mail, rcpt @ ..], Some(data)) = (replies, replies.last()) else {
             return Err(Failure::new(Class::Software, "a flight without replies").into());
         };
         let rcpt = rcpt.get(..envelope.recipients.len()).unwrap_or_default();
         dialogue::judge_mail(envelope, &self.user, mail)?;
-        dialogue::judge_recipients(envelope.recipients, rcpt)?;
+        let verdicts = dialogue::judge_recipients(envelope.recipients, rcpt, manner)?;
         self.judge_data(data)?;
-        Ok(())
+        Ok(verdicts)
     }
 
     fn judge_data(&self, reply: &Reply) -> Result<(), Failure> {
@@ -137,17 +154,22 @@ impl Session {
         &mut self,
         envelope: &Envelope<'_>,
         commands: &[String],
+        manner: Manner,
         watch: &mut Watch<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<Verdict>, Refusal> {
         let count = envelope.recipients.len();
         let mut replies: Vec<Reply> = Vec::new();
+        let mut verdicts = Vec::new();
         for (place, command) in commands.iter().enumerate() {
             let stage = stage_of(place, count);
             if stage == Stage::Data {
                 let rcpt = replies.get(1..).unwrap_or_default();
-                if let Err(refusal) = dialogue::judge_recipients(envelope.recipients, rcpt) {
-                    self.reset(watch);
-                    return Err(refusal);
+                match dialogue::judge_recipients(envelope.recipients, rcpt, manner) {
+                    Ok(judged) => verdicts = judged,
+                    Err(refusal) => {
+                        self.reset(watch);
+                        return Err(refusal);
+                    }
                 }
             }
             let mut clock = Clock::stage(match stage {
@@ -171,7 +193,7 @@ impl Session {
             }
             replies.push(reply);
         }
-        Ok(())
+        Ok(verdicts)
     }
 
     fn reset(&mut self, watch: &mut Watch<'_>) {
@@ -186,6 +208,7 @@ impl Session {
     fn message(
         &mut self,
         content: &Content<'_>,
+        manner: Manner,
         watch: &mut Watch<'_>,
     ) -> Result<Receipt, Failure> {
         let mut clock = Clock::pause(self.limits.body);
@@ -207,7 +230,7 @@ impl Session {
         self.pass_on(&mut chunk, RECORD, &mut clock)?;
         stuffing.finish(&mut chunk);
         // Only PIPELINING lets a command leave before the reply to the end (RFC 2920 section 3.1).
-        let quit_along = self.offers.pipelining;
+        let quit_along = self.offers.pipelining && !manner.more;
         if quit_along {
             chunk.extend_from_slice(Quit.to_string().as_bytes());
         }
@@ -222,6 +245,9 @@ impl Session {
             return self.confirmation(watch);
         }
         let confirmed = self.confirmation(watch);
+        if manner.more {
+            return confirmed;
+        }
         // Whether it arrives or not, the reply stands.
         let quit = Quit.to_string();
         let mut clock = Clock::stage(self.limits.head_start);
@@ -279,6 +305,7 @@ impl Session {
                 .with_reason("garbage"));
         }
         Ok(Receipt {
+            verdicts: Vec::new(),
             reply: reply.quote(),
             message_id: dialogue::message_id(&reply),
             peer: self.offers.name.clone(),

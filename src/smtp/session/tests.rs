@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::outcome::Fate;
-use crate::smtp::{Content, Dsn, Envelope, Path, Receipt, Refusal, Verdict};
+use crate::smtp::{Content, Dsn, Envelope, Manner, Path, Receipt, Refusal, Verdict};
 use crate::sys::roots::Roots;
 use crate::sys::secret::Secret;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -243,6 +243,19 @@ impl Scripted {
         recipients: usize,
         body: &[u8],
     ) -> (Result<Receipt, Refusal>, String) {
+        let (mut results, heard) =
+            self.submits_each(limits, recipients, body, &[Manner::default()]);
+        (results.remove(0), heard)
+    }
+
+    /// The same message once for each manner, on one session as long as that is of use.
+    fn submits_each(
+        self,
+        limits: Limits,
+        recipients: usize,
+        body: &[u8],
+        manners: &[Manner],
+    ) -> (Vec<Result<Receipt, Refusal>>, String) {
         let mut session = self.open(limits, &mut Vec::new()).unwrap();
         let token = Secret::new(TOKEN.to_owned());
         let credentials = Credentials {
@@ -266,9 +279,15 @@ impl Scripted {
             eight_bit: false,
             utf8_header: false,
         };
-        let result = session.submit(&envelope, &content, &mut |_, _| {});
+        let mut results = Vec::new();
+        for manner in manners {
+            results.push(session.submit(&envelope, &content, *manner, &mut |_, _| {}));
+            if !session.usable() {
+                break;
+            }
+        }
         session.quit();
-        (result, self.heard())
+        (results, self.heard())
     }
 }
 
@@ -320,6 +339,71 @@ fn what_a_message_is_prepared_for_is_what_was_offered_inside_tls() {
         ..Offered::default()
     };
     assert_eq!(offered(PLAIN_OFFERS), few);
+}
+
+#[test]
+fn whoever_is_taken_gets_the_message_where_the_manner_allows_it() {
+    let server = scripted(|peer| {
+        peer.welcome(OFFERS);
+        peer.answer("250 ok\r\n550 5.1.1 no\r\n250 ok\r\n450 4.7.0 later\r\n354 go\r\n");
+        peer.answer("250 2.0.0 OK\r\n");
+    });
+    let manner = Manner {
+        partial: true,
+        more: false,
+    };
+    let (results, heard) = server.submits_each(patient(), 3, b"hello\r\n", &[manner]);
+    assert_eq!(
+        results[0].as_ref().unwrap().verdicts,
+        [
+            Verdict::Rejected("550 5.1.1 no".to_owned()),
+            Verdict::Accepted,
+            Verdict::Deferred("450 4.7.0 later".to_owned()),
+        ]
+    );
+    assert!(heard.ends_with("hello\r\n.\r\nQUIT\r\n"), "{heard}");
+}
+
+#[test]
+fn nobody_taken_means_that_nothing_is_sent_in_any_manner() {
+    let server = scripted(|peer| {
+        peer.welcome(OFFERS);
+        peer.answer("250 ok\r\n550 5.1.1 no\r\n550 5.1.1 no\r\n354 go\r\n");
+    });
+    let manner = Manner {
+        partial: true,
+        more: true,
+    };
+    let (results, heard) = server.submits_each(patient(), 2, b"hello\r\n", &[manner]);
+    assert_eq!(results[0].as_ref().unwrap_err().verdicts.len(), 2);
+    assert!(heard.ends_with("DATA\r\n"), "{heard}");
+}
+
+#[test]
+fn several_messages_share_a_session_and_the_last_one_ends_it() {
+    let server = scripted(|peer| {
+        peer.welcome(OFFERS);
+        for _ in 0..3 {
+            peer.answer("250 ok\r\n250 ok\r\n354 go\r\n");
+            peer.answer("250 2.0.0 OK\r\n");
+        }
+    });
+    let more = Manner {
+        partial: true,
+        more: true,
+    };
+    let last = Manner {
+        partial: true,
+        more: false,
+    };
+    let (results, heard) = server.submits_each(patient(), 1, b"hello\r\n", &[more, more, last]);
+    assert!(
+        results.len() == 3 && results.iter().all(Result::is_ok),
+        "{results:?}"
+    );
+    assert_eq!(heard.matches("\r\n.\r\n").count(), 3);
+    assert_eq!(heard.matches("QUIT").count(), 1);
+    assert_eq!(heard.matches("AUTH XOAUTH2 ").count(), 1);
 }
 
 #[test]
