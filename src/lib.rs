@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Layers, each importing only from those before it: `outcome`; `mail`, `sys`; `cli`, `oauth`,
-//! `smtp`; `config`; `submit`; `admin`; `run`. The world is touched in edge files only, which say so
+//! `smtp`, `queue`; `config`; `submit`; `admin`; `run`. The world is touched in edge files only, which say so
 //! in their first lines; `grep -rl '"edge:' src` lists them.
 
 pub mod admin;
@@ -21,6 +21,7 @@ pub mod config;
 pub mod mail;
 pub mod oauth;
 pub mod outcome;
+pub mod queue;
 pub mod run;
 pub mod smtp;
 pub mod submit;

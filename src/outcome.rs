@@ -94,6 +94,12 @@ pub enum Stage {
     Data,
     Body,
     End,
+    /// A connection slot of this host.
+    Slot,
+    /// What other processes of this host learnt of the server.
+    Breaker,
+    /// The rate of this host.
+    Pace,
     Queue,
 }
 
@@ -118,6 +124,9 @@ impl Stage {
             Stage::Data => "data",
             Stage::Body => "body",
             Stage::End => "end",
+            Stage::Slot => "slot",
+            Stage::Breaker => "breaker",
+            Stage::Pace => "pace",
             Stage::Queue => "queue",
         }
     }

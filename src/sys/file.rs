@@ -1,9 +1,9 @@
 //! Files that others may try to replace: opened first, judged on the descriptor.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Opens a regular file for reading and answers with what the descriptor says of it.
@@ -34,6 +34,57 @@ pub fn read_regular(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Metadata
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok((octets, metadata))
+}
+
+/// Opens a file that all processes of the host share, for reading and writing.
+///
+/// Never made here: a process that merely sends mail cannot give it the right owner, and O_CREAT on
+/// somebody's file in a sticky directory is refused (fs.protected_regular). On a read-only file
+/// system it is opened for reading, which a lock needs no more than.
+pub fn open_shared(path: &Path) -> io::Result<File> {
+    let open = |write: bool| {
+        OpenOptions::new()
+            .read(true)
+            .write(write)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
+            .open(path)
+    };
+    let file = match open(true) {
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => open(false),
+        opened => opened,
+    }?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        let text = "not a regular file with one link";
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    }
+    Ok(file)
+}
+
+/// Makes an empty file for [`open_shared`] where there is none, and its directory.
+///
+/// The directory's group may write it where the directory is root's, as installed. In a user's own
+/// directory that group may be everybody's, and the user alone needs the file.
+pub fn make_shared(path: &Path) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    if !dir.exists() {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
+    let owner = std::fs::metadata(dir)?;
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let file = match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    };
+    // Another group only if this process may set it; the mode in any case, whatever the umask is.
+    let _ = fchown(&file, None, Some(owner.gid()));
+    let mode = if owner.uid() == 0 { 0o660 } else { 0o600 };
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
 }
 
 /// The first name on the way to `path` that somebody other than root or `owner` could replace: the
@@ -147,6 +198,29 @@ mod tests {
             assert!(judged(link).unwrap().ends_with("open"));
         }
         std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_shared_file_is_made_once_and_opened_only_if_it_is_the_file_itself() {
+        let dir = std::env::temp_dir().join(format!("sendmail365-shared-{}", std::process::id()));
+        let path = dir.join("deep/slot.0");
+        assert_eq!(open_shared(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        make_shared(&path).unwrap();
+        std::fs::write(&path, "kept").unwrap();
+        make_shared(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+        let mode = open_shared(&path).unwrap().metadata().unwrap().mode() & 0o777;
+        assert!([0o600, 0o660].contains(&mode), "{mode:o}");
+        let other = dir.join("other");
+        std::os::unix::fs::symlink(&path, &other).unwrap();
+        assert!(open_shared(&other).is_err());
+        std::fs::remove_file(&other).unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+        assert_eq!(
+            open_shared(&path).unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
