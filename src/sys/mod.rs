@@ -10,5 +10,6 @@ pub mod privilege;
 pub mod random;
 pub mod roots;
 pub mod secret;
+pub mod signal;
 pub mod stdio;
 pub mod tls;
