@@ -1,8 +1,10 @@
 //! Files that others may try to replace: opened first, judged on the descriptor.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
+use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,89 @@ pub fn read_regular(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Metadata
     Ok((octets, metadata))
 }
 
+/// The room on a disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Space {
+    /// What is free for users other than root.
+    pub free_bytes: u64,
+    /// 0 where the file system does not tell.
+    pub total_bytes: u64,
+}
+
+/// Creates a file for writing, its owner's alone; a name that is taken, even by a link, is an error.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path)
+}
+
+/// Opens a file that exists for reading, and for writing in place if `write`.
+///
+/// No symbolic link is followed, and a FIFO does not block.
+pub fn open_existing(path: &Path, write: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(write)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
+        .open(path)
+}
+
+/// Opens a directory, to sync it: `sync_all` makes the names in it durable.
+pub fn open_dir(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
+        .open(path)
+}
+
+/// Renames a file unless the new name is taken, which is an error of kind `AlreadyExists`.
+#[expect(unsafe_code, reason = "libc call")]
+pub fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    const NO_REPLACE: libc::c_uint = 1;
+    let old = CString::new(from.as_os_str().as_bytes())?;
+    let new = CString::new(to.as_os_str().as_bytes())?;
+    // SAFETY: both strings end in NUL and outlive the call, which keeps neither.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            old.as_ptr(),
+            libc::AT_FDCWD,
+            new.as_ptr(),
+            NO_REPLACE,
+        )
+    };
+    if answer == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOSYS | libc::EINVAL) => link_and_unlink(from, to),
+        _ => Err(error),
+    }
+}
+
+/// The room on the disk under `path`.
+#[expect(unsafe_code, reason = "libc call")]
+pub fn space(path: &Path) -> io::Result<Space> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: an all-zero statvfs is a valid value of the plain C struct.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the string ends in NUL, `found` is valid for the call, and neither is kept.
+    if unsafe { libc::statvfs(path.as_ptr(), &mut found) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let block = found.f_frsize as u64;
+    Ok(Space {
+        free_bytes: (found.f_bavail as u64).saturating_mul(block),
+        total_bytes: (found.f_blocks as u64).saturating_mul(block),
+    })
+}
+
+/// The first of `path` and its parents that somebody other than root or `owner` could replace.
 /// Opens a file that all processes of the host share, for reading and writing.
 ///
 /// Never made here: a process that merely sends mail cannot give it the right owner, and O_CREAT on
@@ -162,6 +247,15 @@ pub fn error_number_name(number: i32) -> String {
     name.to_owned()
 }
 
+/// What `rename_no_replace` does where the kernel or the file system cannot.
+///
+/// Once the new name stands, the file is there; an old name that stays is litter, not a failure.
+fn link_and_unlink(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::hard_link(from, to)?;
+    let _ = std::fs::remove_file(from);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,5 +323,45 @@ mod tests {
             replaceable_by_others(Path::new("/etc/passwd"), 0).unwrap(),
             None
         );
+    }
+
+    #[test]
+    fn a_rename_never_takes_the_place_of_another_file() {
+        let dir = std::env::temp_dir().join(format!("sendmail365-file-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for (name, rename) in [
+            (
+                "kernel",
+                rename_no_replace as fn(&Path, &Path) -> io::Result<()>,
+            ),
+            ("links", link_and_unlink),
+        ] {
+            let (from, to) = (dir.join(format!("{name}.a")), dir.join(format!("{name}.b")));
+            std::fs::write(&from, "new").unwrap();
+            std::fs::write(&to, "old").unwrap();
+            let error = rename(&from, &to).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(&to).unwrap(), b"old");
+            std::fs::remove_file(&to).unwrap();
+            rename(&from, &to).unwrap();
+            assert_eq!(std::fs::read(&to).unwrap(), b"new");
+            assert!(!from.exists());
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_symbolic_link_is_not_followed() {
+        let link = std::env::temp_dir().join(format!("sendmail365-link-{}", std::process::id()));
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        assert!(open_existing(&link, false).is_err());
+        assert!(create_new(&link).is_err());
+        std::fs::remove_file(link).unwrap();
+    }
+
+    #[test]
+    fn a_disk_tells_its_room() {
+        let space = space(Path::new("/")).unwrap();
+        assert!(space.free_bytes <= space.total_bytes);
     }
 }

@@ -1,0 +1,87 @@
+//! What went wrong with the spool, in an administrator's words.
+
+use crate::outcome::{Failure, Stage};
+use crate::sys::file::error_name;
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+
+/// A failure at `path`, with its cause and cure; `what` is what could not be done.
+pub(super) fn explain(what: &str, path: &Path, error: &Error) -> Failure {
+    let failure = Failure::defer(what)
+        .at(Stage::Queue)
+        .with_os_error(error)
+        .with_err(error_name(error));
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::StorageFull => failure
+            .because(format!("the disk of {path} is full"))
+            .fix("free some space, or inodes, on that disk, then try again"),
+        ErrorKind::QuotaExceeded => failure
+            .because(format!("the disk quota at {path} is used up"))
+            .fix("raise the quota or free some space, then try again"),
+        ErrorKind::ReadOnlyFilesystem => failure
+            .because(format!("{path} is on a read-only file system"))
+            .fix("mount it for writing; dmesg says whether an error made it read-only"),
+        ErrorKind::NotFound => failure
+            .because(format!("{path} does not exist"))
+            .fix(format!("create it: {EXPECTED}"))
+            .with_reason("missing"),
+        ErrorKind::PermissionDenied => wrong_mode(failure, &path.to_string()),
+        ErrorKind::NotADirectory => failure
+            .because(format!("{path} is not a directory"))
+            .fix(format!("make it one: {EXPECTED}"))
+            .with_reason("mode"),
+        ErrorKind::FileTooLarge => failure
+            .because("the message is larger than this process may write")
+            .fix("raise the caller's file size limit (ulimit -f)"),
+        _ => failure
+            .because(format!("{path}: {error}"))
+            .fix("see dmesg for errors of that disk; try again once it works"),
+    }
+}
+
+/// The failure where a directory that anybody may write to is no spool.
+pub(super) fn open_to_all(what: &str, path: &Path) -> Failure {
+    let failure = Failure::defer(what).at(Stage::Queue).with_err("EPERM");
+    wrong_mode(failure, &path.display().to_string())
+}
+
+const EXPECTED: &str = "tmp, queue and failed belong to sendmail365:sendmail365 with mode 3770, their \
+     parent to root:sendmail365 with mode 0750 (in a user's own spool: the user, 0700)";
+
+fn wrong_mode(failure: Failure, path: &str) -> Failure {
+    failure
+        .because(format!("{path} has the wrong owner or mode"))
+        .fix(format!("set them right: {EXPECTED}"))
+        .with_reason("mode")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Class;
+
+    #[test]
+    fn every_cause_is_named_with_a_cure_and_the_caller_may_repeat() {
+        let named = [
+            (28, "ENOSPC", "is full"),
+            (122, "EDQUOT", "quota"),
+            (30, "EROFS", "read-only"),
+            (2, "ENOENT", "does not exist"),
+            (13, "EACCES", "wrong owner or mode"),
+            (27, "EFBIG", "larger than this process may write"),
+            (5, "EIO", "/s/tmp: Input/output error"),
+        ];
+        for (number, name, why) in named {
+            let error = Error::from_raw_os_error(number);
+            let failure = explain("it cannot be queued", Path::new("/s/tmp"), &error);
+            assert_eq!(
+                (failure.class(), failure.stage()),
+                (Class::TryAgain, Some(Stage::Queue))
+            );
+            assert_eq!(failure.err(), Some(name));
+            assert!(failure.why().unwrap().contains(why), "{failure:?}");
+            assert!(failure.cure().is_some());
+        }
+    }
+}
