@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub enum Outcome {
     /// Microsoft accepted the message for every recipient.
     Sent,
+    /// The message is durably here and will be sent; why it was not sent at once.
+    Queued(QueueId, Failure),
     /// A job without a message did what was asked.
     Done,
 }

@@ -1,10 +1,11 @@
 //! One call, one job, one outcome.
 
 use crate::admin::{aliases, check, login, verify};
-use crate::cli::{self, Invocation, Invoked, Login, Submission};
+use crate::cli::{self, Invocation, Invoked, Login, QueuePart, QueueRun, Submission};
 use crate::config::paths::{Location, locate};
 use crate::config::{Config, file};
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
+use crate::queue::runner::{Choice, Filter, Part};
 use crate::smtp::stdio::Doorplate;
 use crate::smtp::{self, Direction};
 use crate::submit::{self, Counter, Desk};
@@ -37,6 +38,12 @@ pub fn run(argv: Vec<OsString>) -> u8 {
     };
     let failure = match panic::catch_unwind(AssertUnwindSafe(job)) {
         Ok(Ok(Outcome::Sent | Outcome::Done)) => return 0,
+        Ok(Ok(Outcome::Queued(id, failure))) => {
+            if !quiet {
+                queued(&program, &id, &failure);
+            }
+            return 0;
+        }
         Ok(Err(failure)) => failure,
         Err(_) => return Class::Software.code(),
     };
@@ -68,6 +75,18 @@ fn report_panics_without_payload(program: &str) {
             "{program}: the message was not sent; please report the line above"
         ));
     }));
+}
+
+/// The message is safe; what keeps it from going out, and what to do if that does not pass by itself.
+fn queued(program: &str, id: &QueueId, failure: &Failure) {
+    let mut lines = failure.lines(program);
+    if failure.fate() == Fate::Defer {
+        lines.truncate(1);
+    }
+    for line in lines {
+        stdio::complain(&line);
+    }
+    stdio::complain(&format!("{program}: queued as {id}"));
 }
 
 /// No failure leaves an administrator without a next step.
@@ -119,6 +138,7 @@ impl<'a> Job<'a> {
             }
             Ok(Invocation::Check { config }) => return self.check(config.as_deref(), program),
             Ok(Invocation::Serve(wishes)) => return self.serve(&wishes),
+            Ok(Invocation::RunQueue(wishes)) => return self.run_queue(wishes),
             Err(failure) => {
                 let log = Log::new(Some(Log::SYSLOG.into()), None);
                 self.record(&log, "usage", &failure);
@@ -190,6 +210,32 @@ impl<'a> Job<'a> {
         let output = io::stdout().lock();
         smtp::stdio::serve(&doorplate, BufReader::new(input), output, &mut counter)?;
         Ok(Outcome::Done)
+    }
+
+    /// One pass over the queue; users without privilege work off what is their own.
+    fn run_queue(&self, wishes: QueueRun) -> Result<Outcome, Failure> {
+        let config = self.configure(wishes.config.as_deref())?;
+        let journal = self.journal(&config.log);
+        let host = host_name();
+        let part = |part| match part {
+            QueuePart::Id => Part::Id,
+            QueuePart::Recipient => Part::Recipient,
+            QueuePart::Sender => Part::Sender,
+        };
+        let filters = wishes.filters.into_iter().map(|filter| Filter {
+            part: part(filter.part),
+            text: filter.text,
+            negated: filter.negated,
+        });
+        let all = self.caller.uid == 0 || config.callers_own;
+        let choice = Choice {
+            uid: (!all).then_some(self.caller.uid),
+            id: None,
+            at_once: wishes.at_once,
+            filters: filters.collect(),
+        };
+        let desk = self.desk(&config, &journal, &host);
+        submit::run_queue(&desk, choice, &mut |_, _| {})
     }
 
     fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {

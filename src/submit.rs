@@ -3,6 +3,9 @@
 mod addressing;
 mod content;
 mod counter;
+mod courier;
+mod keep;
+mod link;
 mod offer;
 mod preview;
 mod record;
@@ -15,13 +18,17 @@ use crate::mail::envelope::{Envelope, Sender};
 use crate::mail::message::{Message, Notes};
 use crate::mail::repair::{self, Facts, Trace};
 use crate::mail::rewrite::{self, Policy};
-use crate::outcome::{Failure, Outcome, QueueId, Stage};
+use crate::outcome::{Failure, Fate, Outcome, QueueId, Stage};
+use crate::queue::Via;
+use crate::queue::gate::Who;
+use crate::queue::runner::Choice;
 use crate::smtp;
 use crate::sys::caller::Caller;
 use crate::sys::clock::LocalTime;
 use crate::sys::log::{Journal, Level};
 use crate::sys::random;
 use addressing::{choose_recipients, choose_sender, sender_policy};
+use keep::{Kept, is_servers, keep, keep_copy};
 use offer::{offer, paths};
 use record::{Known, record};
 use std::io::BufRead;
@@ -30,6 +37,7 @@ use std::time::SystemTime;
 
 pub use addressing::LocalNames;
 pub use counter::{Counter, farewell};
+pub use courier::run_queue;
 pub use record::failure_line;
 
 /// What the job knows besides the message.
@@ -66,7 +74,17 @@ pub fn submit(
     }
     let result = deliver(wishes, desk, input, &mut known, watch);
     record(desk.journal, &known, &result);
-    result.map(|_| Outcome::Sent)
+    match result? {
+        Ended::Sent(_) => Ok(Outcome::Sent),
+        Ended::Queued(id, failure) => Ok(Outcome::Queued(id, failure)),
+    }
+}
+
+/// How a submission ended well.
+enum Ended {
+    Sent(smtp::Receipt),
+    /// It is ours now; why it was not sent at once.
+    Queued(QueueId, Failure),
 }
 
 /// Does all that `submit` does before it asks for a token, and tells what would be sent and where.
@@ -85,15 +103,83 @@ fn deliver(
     input: impl BufRead,
     known: &mut Known,
     watch: &mut smtp::Watch<'_>,
-) -> Result<smtp::Receipt, Failure> {
+) -> Result<Ended, Failure> {
     let (envelope, message) = prepare(wishes, desk, input, known)?;
+    let paths = paths(&envelope)?;
+    let kept = Kept {
+        paths: &paths,
+        message: &message,
+        wishes: &wishes.dsn,
+        via: Via::Direct,
+    };
     if wishes.delivery == Delivery::QueueOnly {
-        return Err(Failure::defer("the message was not sent")
-            .because("-odq asks for the queue, and this version has none")
-            .fix("leave out -odq: the message is then sent while you wait")
-            .at(Stage::Queue));
+        return queue_only(&kept, desk);
     }
-    offer(&envelope, &message, &wishes.dsn, desk, watch)
+    match offer(&paths, &message, &wishes.dsn, desk, watch) {
+        Ok(receipt) => Ok(Ended::Sent(receipt)),
+        Err(refusal) if desk.config.queue.enabled => not_taken(&kept, refusal, desk, watch),
+        Err(refusal) => Err(refusal.failure),
+    }
+}
+
+/// `-odq`: not offered to the server now.
+fn queue_only(kept: &Kept<'_>, desk: &Desk<'_>) -> Result<Ended, Failure> {
+    let failure = Failure::defer("the message was not sent").at(Stage::Queue);
+    if desk.config.queue.enabled {
+        let id = keep(kept, None, desk)?;
+        return Ok(Ended::Queued(
+            id,
+            failure.because("-odq asks for the queue"),
+        ));
+    }
+    Err(failure
+        .because("-odq asks for the queue, and it is switched off")
+        .fix("leave out -odq, or set enabled = true under [queue]"))
+}
+
+/// The server did not take the message for everybody: it is kept, or given back with a copy kept.
+fn not_taken(
+    kept: &Kept<'_>,
+    refusal: smtp::Refusal,
+    desk: &Desk<'_>,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Ended, Failure> {
+    let failure = refusal.failure;
+    if refusal.verdicts.contains(&smtp::Verdict::Accepted) {
+        return split(kept, failure, desk, watch);
+    }
+    if failure.fate() == Fate::Return {
+        if is_servers(&failure) {
+            keep_copy(kept, desk);
+        }
+        return Err(failure);
+    }
+    match keep(kept, Some(&failure), desk) {
+        Ok(id) => Ok(Ended::Queued(id, failure)),
+        Err(trouble) => Err(trouble.also(failure.lines("").join(" ").trim_start_matches(": "))),
+    }
+}
+
+/// Some recipients are taken and some are not. What is durable first cannot be lost or told wrong:
+/// the whole message is committed, then delivered to whoever is taken, with marks and notices.
+fn split(
+    kept: &Kept<'_>,
+    failure: Failure,
+    desk: &Desk<'_>,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Ended, Failure> {
+    let id = keep(kept, None, desk)?;
+    let choice = Choice {
+        id: Some(id.clone()),
+        at_once: true,
+        ..Choice::default()
+    };
+    // Whatever becomes of it now, the entry is ours and the runner comes back to it.
+    if let Err(trouble) = courier::pass(desk, choice, Who::Submission, watch) {
+        let line = failure_line(desk.journal.line("runner"), &trouble);
+        desk.journal.write(Level::Warning, &line);
+    }
+    Ok(Ended::Queued(id, failure))
 }
 
 fn prepare(

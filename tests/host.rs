@@ -38,7 +38,45 @@ impl Host {
         let token = tenant.refresh_token();
         host.run("sendmail365", ["login", "--import", "-"], token.as_bytes())
             .exits(0);
+        host.forget_gate();
         host
+    }
+
+    /// Without these files no process knows of the troubles of another: what a test of one fault
+    /// after the other wants.
+    pub fn forget_gate(&self) {
+        for name in ["breaker", "pace", "slot.0", "slot.1"] {
+            let _ = fs::remove_file(self.path("var/state").join(name));
+        }
+    }
+
+    /// The same with the queue switched on.
+    pub fn with_queue(binary: &Path, tenant: &Tenant) -> Host {
+        let mut host = Host::configured(binary, tenant);
+        host.set("queue", "enabled", "true");
+        let token = tenant.refresh_token();
+        host.run("sendmail365", ["login", "--import", "-"], token.as_bytes())
+            .exits(0);
+        host
+    }
+
+    /// Names in a folder of the spool.
+    pub fn spooled(&self, room: &str) -> Vec<String> {
+        let items = fs::read_dir(self.path("var/spool").join(room))
+            .into_iter()
+            .flatten();
+        let mut names: Vec<String> = items
+            .map(|item| item.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Forgets the outage that the processes of the host have told each other of.
+    pub fn forget_troubles(&self) {
+        for name in ["breaker", "pace"] {
+            fs::write(self.path("var/state").join(name), "").unwrap();
+        }
     }
 
     /// The same before the sign-in.
@@ -73,6 +111,12 @@ impl Host {
                 "state",
                 text(host.path("var/state").to_str().unwrap()),
             ),
+            (
+                "paths",
+                "spool",
+                text(host.path("var/spool").to_str().unwrap()),
+            ),
+            ("queue", "enabled", "false".to_owned()),
             ("log", "syslog", "false".to_owned()),
             ("log", "file", text(host.path("var/log").to_str().unwrap())),
         ] {

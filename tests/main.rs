@@ -20,6 +20,7 @@ mod input;
 mod man;
 mod modes;
 mod properties;
+mod queue;
 mod readme;
 mod stdio;
 mod submission;

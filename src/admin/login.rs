@@ -48,7 +48,26 @@ pub fn import(
         printable(tenant.as_bytes()),
         printable(config.account.mailbox.as_bytes()),
     ));
+    make_room(config);
     Ok(Outcome::Done)
+}
+
+/// Makes the files that submissions share but cannot make. The sign-in stands without them.
+fn make_room(config: &Config) {
+    let made = config
+        .gate()
+        .create_missing()
+        .map_err(|error| error.to_string());
+    let spool = match config.queue.enabled {
+        true => config
+            .spool()
+            .prepare()
+            .map_err(|failure| failure.lines("").join("")),
+        false => Ok(()),
+    };
+    for trouble in [made, spool].into_iter().filter_map(Result::err) {
+        stdio::complain(&format!("sendmail365: {}", printable(trouble.as_bytes())));
+    }
 }
 
 fn read(from: &Path) -> io::Result<Secret> {

@@ -46,6 +46,8 @@ pub enum Invocation {
     Aliases { config: Option<PathBuf> },
     /// Check settings, aliases and the stored sign-in (`-bC`).
     Check { config: Option<PathBuf> },
+    /// Work the queue off once (`-q`).
+    RunQueue(QueueRun),
     /// Speak SMTP on standard input and output (`-bs`); what the options say holds for each message.
     Serve(Submission),
     /// Print the help on standard output.
@@ -91,6 +93,33 @@ pub struct Submission {
     pub dsn: Dsn,
     /// What was accepted and has no effect, for the log: escaped and cut.
     pub notes: Vec<String>,
+}
+
+/// One pass over the queue, and what it is limited to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct QueueRun {
+    /// The settings to use instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    /// Also what is not due yet (`-qf`).
+    pub at_once: bool,
+    /// All of these have to hold.
+    pub filters: Vec<QueueFilter>,
+}
+
+/// `-qI`, `-qR` or `-qS` with a text, with `!` the opposite.
+#[derive(Debug, PartialEq, Eq)]
+pub struct QueueFilter {
+    pub part: QueuePart,
+    pub text: String,
+    pub negated: bool,
+}
+
+/// What a filter looks into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueuePart {
+    Id,
+    Recipient,
+    Sender,
 }
 
 /// When the caller wants a message sent (`-od`).

@@ -146,6 +146,10 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
             "recipients go with a message only, not with this mode",
         )),
         Mode::Serve => Ok(Invocation::Serve(submission)),
+        Mode::Run => Ok(Invocation::RunQueue(super::QueueRun {
+            config: submission.config,
+            ..wishes.run
+        })),
         Mode::Version => Ok(Invocation::Version),
         Mode::Nothing => Ok(Invocation::Nothing),
         Mode::Aliases => Ok(Invocation::Aliases {

@@ -1,6 +1,9 @@
 //! What was typed, before it is known whether it makes sense, and how each option notes its wish.
 
-use super::{BodyType, Delivery, Invocation, Notify, Ret, Submission, misuse, shown};
+use super::{
+    BodyType, Delivery, Invocation, Notify, QueueFilter, QueuePart, QueueRun, Ret, Submission,
+    misuse, shown,
+};
 use crate::outcome::Failure;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -8,6 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 /// The wishes of one call of the sendmail interface.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Wishes {
+    /// What a run of the queue is limited to.
+    pub(super) run: QueueRun,
     pub(super) submission: Submission,
     pub(super) mode: Mode,
     /// `--dry-run`.
@@ -28,6 +33,7 @@ pub(super) enum Mode {
     Aliases,
     Check,
     Serve,
+    Run,
     Version,
     Nothing,
     /// A mode without addresses that this version does not have, in words.
@@ -38,7 +44,6 @@ pub(super) enum Mode {
 
 pub(super) const LIST: Mode = Mode::Later("the list of the queue (-bp)");
 pub(super) const COUNT: Mode = Mode::Later("the count of the queue (-bpc)");
-pub(super) const RUN: Mode = Mode::Later("a run of the queue (-q)");
 pub(super) const DAEMON: Mode =
     Mode::Refused("there is no daemon; each call sends its message while the caller waits");
 pub(super) const RULES: Mode = Mode::Refused("there are no rewriting rules to test");
@@ -246,20 +251,42 @@ pub(super) fn debug(w: &mut Wishes, level: Option<OsString>) -> Result<(), Failu
 
 /// `-q`, `-qf`, `-q15m`, `-qIid`, `-q!Rpart`.
 pub(super) fn run_queue(w: &mut Wishes, what: Option<OsString>) -> Result<(), Failure> {
-    w.mode = RUN;
+    w.mode = Mode::Run;
     let what = what.unwrap_or_default();
-    let known = match what.as_bytes() {
-        [] | b"f" => true,
-        [b'!', b'I' | b'R' | b'S', part @ ..] | [b'I' | b'R' | b'S', part @ ..] => !part.is_empty(),
-        [b'0'..=b'9', rest @ ..] => rest
-            .iter()
-            .all(|octet| octet.is_ascii_digit() || b"smhdw".contains(octet)),
-        _ => false,
-    };
-    match known {
-        true => Ok(()),
-        false => Err(misuse(format!("unknown queue run -q{}", shown(&what)))),
+    let unknown = || misuse(format!("unknown queue run -q{}", shown(&what)));
+    match what.as_bytes() {
+        [] => {}
+        b"f" => w.run.at_once = true,
+        [b'0'..=b'9', rest @ ..] => {
+            let time = |octet: &u8| octet.is_ascii_digit() || b"smhdw".contains(octet);
+            if !rest.iter().all(time) {
+                return Err(unknown());
+            }
+            note(w, "-q", &what);
+        }
+        octets => {
+            let (negated, octets) = match octets {
+                [b'!', rest @ ..] => (true, rest),
+                _ => (false, octets),
+            };
+            let (part, text) = match octets {
+                [b'I', text @ ..] => (QueuePart::Id, text),
+                [b'R', text @ ..] => (QueuePart::Recipient, text),
+                [b'S', text @ ..] => (QueuePart::Sender, text),
+                _ => return Err(unknown()),
+            };
+            if text.is_empty() {
+                return Err(unknown());
+            }
+            let text = String::from_utf8_lossy(text).into_owned();
+            w.run.filters.push(QueueFilter {
+                part,
+                text,
+                negated,
+            });
+        }
     }
+    Ok(())
 }
 
 pub(super) fn quarantine(_: &mut Wishes, _: Option<OsString>) -> Result<(), Failure> {

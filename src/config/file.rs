@@ -145,6 +145,7 @@ impl Source<'_> {
         caller: &Caller,
     ) -> Result<Config, Failure> {
         let places = paths::defaults(location, caller);
+        let state = draft.state.clone().unwrap_or(places.state);
         let mailbox = draft
             .mailbox
             .clone()
@@ -170,10 +171,8 @@ impl Source<'_> {
                 client_id,
                 client_secret,
             },
-            token_dirs: vec![
-                draft.tokens.unwrap_or(places.tokens),
-                draft.state.unwrap_or(places.state),
-            ],
+            token_dirs: vec![draft.tokens.unwrap_or(places.tokens), state.clone()],
+            state_dir: state,
             mailbox,
             server: smtp::Server {
                 host: draft.host,

@@ -10,6 +10,8 @@ mod values;
 use crate::mail::address::Address;
 use crate::mail::envelope::Pattern;
 use crate::oauth;
+use crate::queue::Spool;
+use crate::queue::gate::Gate;
 use crate::smtp;
 use crate::sys::log::Log;
 use crate::sys::roots::Roots;
@@ -22,6 +24,8 @@ pub struct Config {
     pub endpoint: oauth::Endpoint,
     /// Where the token slots are: the usual place, then the one for a read-only /etc.
     pub token_dirs: Vec<PathBuf>,
+    /// Where the processes of this host keep what they know of each other.
+    pub state_dir: PathBuf,
     /// The mailbox, as From and as envelope sender.
     pub mailbox: Address,
     pub server: smtp::Server,
@@ -47,6 +51,22 @@ impl Config {
             store,
             roots: &self.roots,
             timeout: oauth::TIMEOUT,
+        }
+    }
+}
+
+impl Config {
+    /// The queue.
+    pub fn spool(&self) -> Spool {
+        Spool::new(&self.queue.spool)
+    }
+
+    /// What the processes of this host know of each other.
+    pub fn gate(&self) -> Gate {
+        Gate {
+            dir: self.state_dir.clone(),
+            connections: self.queue.connections,
+            per_minute: self.queue.per_minute,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod gate;
 pub mod locked;
 pub mod octets;
 mod protocol;
+pub mod runner;
 pub mod schedule;
 pub mod spool;
 pub mod state;

@@ -72,6 +72,15 @@ impl Class {
         }
     }
 
+    /// What the log calls a message that comes to wait like this.
+    pub fn event(self) -> &'static str {
+        match self {
+            Class::Defer => "queued",
+            Class::Hold => "hold",
+            Class::Unsure => "unsure",
+        }
+    }
+
     fn from_word(word: &str) -> Option<Class> {
         let all = [Class::Defer, Class::Hold, Class::Unsure];
         all.into_iter().find(|class| class.word() == word)

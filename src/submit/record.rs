@@ -1,7 +1,8 @@
 //! What the log says of a message: one line, in the order of its grammar.
 
-use crate::outcome::{Class, Failure, Fate};
-use crate::smtp;
+use super::Ended;
+use crate::outcome::{self, Failure, Fate};
+use crate::queue::Class;
 use crate::sys::file::error_number_name;
 use crate::sys::log::{Journal, Level, Line};
 
@@ -16,13 +17,14 @@ pub(super) struct Known {
 }
 
 /// Writes the one line of a message.
-pub(super) fn record(
-    journal: &Journal<'_>,
-    known: &Known,
-    result: &Result<smtp::Receipt, Failure>,
-) {
+pub(super) fn record(journal: &Journal<'_>, known: &Known, result: &Result<Ended, Failure>) {
     match result {
-        Ok(receipt) => {
+        Ok(Ended::Queued(_, failure)) => {
+            let event = Class::of(failure.fate()).map_or("queued", Class::event);
+            let line = known.on(place(journal.line(event), failure));
+            journal.write(Level::Warning, &cause(line, failure));
+        }
+        Ok(Ended::Sent(receipt)) => {
             let line = known.on(journal.line("sent").number("code", 250));
             journal.write(Level::Info, &line.text("reason", &receipt.reply));
         }
@@ -70,7 +72,7 @@ fn cause(mut line: Line, failure: &Failure) -> Line {
 fn event(failure: &Failure) -> &'static str {
     match (failure.fate(), failure.class()) {
         (Fate::Unsure, _) => "unsure",
-        (_, Class::Config) => "config",
+        (_, outcome::Class::Config) => "config",
         _ => "refused",
     }
 }

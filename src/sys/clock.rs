@@ -8,6 +8,19 @@ pub fn now() -> SystemTime {
     SystemTime::now()
 }
 
+/// Seconds since 1970 now, as the files of the queue count.
+pub fn seconds() -> u64 {
+    now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+/// Lets time pass.
+pub fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
+}
+
 /// A moment in local time.
 pub struct LocalTime {
     parts: libc::tm,

@@ -1,0 +1,479 @@
+//! One pass over the queue: oldest first, each attempt recorded before it is made.
+//!
+//! Delivery and notices come in as a `Carrier`; the clock and the dice as functions. What may not be
+//! lost or doubled is decided by the order of steps in here: state, attempt, marks, notice, removal.
+
+use super::entry::{Entry, Mark, Recipient, Via};
+use super::locked::{Locked, Passed};
+use super::octets::{Damage, Stored};
+use super::schedule::{Retry, Setback, Turn, jitter};
+use super::spool::{Listed, Reason, Spool};
+use super::state::Class;
+use crate::outcome::{self, Failure, Fate, QueueId, Stage};
+use crate::sys::log::{Journal, Level, Line, Log};
+use std::time::Duration;
+
+/// Who takes messages to the server, and tells people of what was refused.
+pub trait Carrier {
+    /// Sees to a connection that is signed in. A failure is nobody's message's fault: the pass ends.
+    fn ready(&mut self) -> Result<(), Failure>;
+
+    /// Offers the message to those who still wait for it, in the order given.
+    fn carry(&mut self, stored: &Stored, pending: &[Recipient]) -> Carried;
+
+    /// Commits a notice about recipients who will not get the message.
+    fn notify(
+        &mut self,
+        id: &QueueId,
+        stored: &Stored,
+        failed: &[(String, String)],
+    ) -> Result<(), Failure>;
+}
+
+/// What became of one attempt.
+pub struct Carried {
+    /// One for each recipient that waited, in their order.
+    pub fortunes: Vec<Fortune>,
+    /// Why some still wait, if any do.
+    pub failure: Option<Failure>,
+}
+
+/// What became of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fortune {
+    /// With the server's reply.
+    Accepted(String),
+    /// For good, with the reply.
+    Refused(String),
+    Waits,
+}
+
+/// Which entries a pass looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Only what this user handed in.
+    pub uid: Option<u32>,
+    /// Only this entry.
+    pub id: Option<QueueId>,
+    /// Whether or not their time has come.
+    pub at_once: bool,
+    /// Every one of these holds: substrings of id, recipient or sender, or not of them.
+    pub filters: Vec<Filter>,
+}
+
+/// One `-qI`, `-qR` or `-qS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    pub part: Part,
+    pub text: String,
+    pub negated: bool,
+}
+
+/// What a filter looks into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Id,
+    Recipient,
+    Sender,
+}
+
+/// What a pass did.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub delivered: usize,
+    pub failed: usize,
+    pub waiting: usize,
+    /// Another pass is under way.
+    pub busy: bool,
+    /// The first trouble with an entry that had to be passed over.
+    pub skipped: Option<Failure>,
+    /// Why the pass ended before its time.
+    pub stopped: Option<Failure>,
+}
+
+/// One pass and what it needs.
+pub struct Pass<'a> {
+    pub spool: &'a Spool,
+    pub retry: Retry,
+    pub choice: Choice,
+    pub log: &'a Log,
+    /// Seconds since 1970, read anew for each entry.
+    pub clock: &'a dyn Fn() -> u64,
+    pub random: &'a dyn Fn() -> u64,
+    /// Whether a signal asked for the end.
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
+/// What one entry means for the rest of the pass.
+enum Next {
+    Go,
+    Stop,
+}
+
+impl Pass<'_> {
+    /// Works the queue off once.
+    pub fn run(&self, carrier: &mut dyn Carrier) -> Result<Tally, Failure> {
+        let mut tally = Tally::default();
+        let Some(_lock) = self.spool.runner_lock()? else {
+            tally.busy = true;
+            return Ok(tally);
+        };
+        self.tidy();
+        let listing = self.spool.list()?;
+        if self.choice.uid.is_none() {
+            for stranger in &listing.strangers {
+                let moved = self.spool.quarantine_stranger(stranger);
+                let line = Line::new("-", "quarantine").word("reason", "format");
+                self.log
+                    .write(Level::Warning, &line.text("name", &stranger.name()));
+                tally.note(moved);
+            }
+        }
+        for listed in &listing.entries {
+            if (self.interrupted)() || tally.stopped.is_some() {
+                break;
+            }
+            let own = self.choice.uid.is_none_or(|uid| uid == listed.uid);
+            if own && self.choice.id.as_ref().is_none_or(|id| *id == listed.id) {
+                self.entry(listed, carrier, &mut tally);
+            }
+        }
+        Ok(tally)
+    }
+
+    fn tidy(&self) {
+        if self.choice.uid.is_some() || self.choice.id.is_some() {
+            return;
+        }
+        let now = (self.clock)();
+        for (event, swept) in [
+            ("failed", self.spool.sweep_tmp(now)),
+            ("pruned", self.spool.prune_failed(now)),
+        ] {
+            for name in swept.unwrap_or_default() {
+                let line = Line::new(name, event).word("reason", "swept");
+                self.log.write(Level::Warning, &line);
+            }
+        }
+    }
+
+    fn entry(&self, listed: &Listed, carrier: &mut dyn Carrier, tally: &mut Tally) {
+        let mut locked = match self.spool.open_locked(listed) {
+            Ok(locked) => locked,
+            Err(Passed::Gone | Passed::Busy | Passed::Changed) => return,
+            Err(Passed::Damaged(damage)) => return self.damaged(listed, damage, tally),
+            Err(passed @ Passed::Unreadable(_)) => {
+                let what = format!("entry {} cannot be read", listed.id);
+                let failure = Failure::defer(what)
+                    .because(passed.word())
+                    .fix("check the owner and mode of the spool")
+                    .at(Stage::Queue);
+                self.write(listed, "skip", Level::Error, |line| {
+                    line.text("reason", &passed.word())
+                });
+                return tally.note(Err(failure));
+            }
+        };
+        if !self.choice.chooses(listed, &locked.stored.entry) {
+            return;
+        }
+        let journal = self.journal(listed, &locked.stored.entry);
+        let turn = match self.choice.at_once {
+            true if locked.stored.entry.state.open == 0 => Turn::Try,
+            _ => {
+                let state = &locked.stored.entry.state;
+                self.retry
+                    .turn(listed.id.arrival_seconds(), state, (self.clock)())
+            }
+        };
+        let ended = if locked.stored.entry.marked(Mark::Pending).next().is_none() {
+            // The process that delivered it did not live to remove it.
+            self.finish(locked, tally)
+        } else {
+            match turn {
+                Turn::WaitUntil(_) => {
+                    tally.waiting += 1;
+                    return;
+                }
+                Turn::Poison => {
+                    journal.write(
+                        Level::Critical,
+                        &journal.line("quarantine").word("reason", "poison"),
+                    );
+                    tally.failed += 1;
+                    locked.fail(Reason::Poison)
+                }
+                Turn::Return => self.expire(locked, &journal, carrier, tally),
+                Turn::Try => match self.attempt(&mut locked, &journal, carrier, tally) {
+                    Ok(Next::Go) => self.finish(locked, tally),
+                    Ok(Next::Stop) => Ok(()),
+                    Err(failure) => Err(failure),
+                },
+            }
+        };
+        tally.note(ended);
+    }
+
+    fn damaged(&self, listed: &Listed, damage: Damage, tally: &mut Tally) {
+        let reason = match damage {
+            Damage::Truncated | Damage::Sum | Damage::Size => Reason::Truncated,
+            _ => Reason::Format,
+        };
+        self.write(listed, "quarantine", Level::Error, |line| {
+            line.word("reason", reason.word())
+        });
+        tally.failed += 1;
+        tally.note(self.spool.quarantine(&listed.id, reason));
+    }
+
+    /// One attempt; what it changed is on the disk when this returns.
+    fn attempt(
+        &self,
+        locked: &mut Locked<'_>,
+        journal: &Journal<'_>,
+        carrier: &mut dyn Carrier,
+        tally: &mut Tally,
+    ) -> Result<Next, Failure> {
+        if let Err(failure) = carrier.ready() {
+            tally.stopped = Some(failure);
+            return Ok(Next::Stop);
+        }
+        let dice = jitter((self.random)());
+        // Never send what cannot be recorded.
+        let begun = locked.stored.entry.state.begun((self.clock)(), dice);
+        locked.write_state(&begun)?;
+        let pending: Vec<(usize, Recipient)> = waiting(&locked.stored.entry);
+        let recipients: Vec<Recipient> = pending.iter().map(|(_, one)| one.clone()).collect();
+        let carried = carrier.carry(&locked.stored, &recipients);
+        let accepted: Vec<(usize, Mark)> = places(&pending, &carried, |fortune| {
+            matches!(fortune, Fortune::Accepted(_)).then_some(Mark::Done)
+        });
+        if !accepted.is_empty() {
+            let line = journal.line("sent").number("nrcpt", accepted.len() as u64);
+            journal.write(Level::Info, &line.text("reason", &carried.last_reply()));
+            if let Err(failure) = locked.mark(&accepted) {
+                tally.stopped = Some(failure.clone());
+                return Err(self.unrecorded(locked, journal, failure));
+            }
+        }
+        self.refuse(locked, journal, &pending, (&carried, carrier))?;
+        if let Some(failure) = &carried.failure {
+            let state = begun.ended(&setback(failure).as_setback(), (self.clock)(), dice);
+            locked.write_state(&state)?;
+            let line = journal.line(state.class.event());
+            journal.write(Level::Warning, &line.text("reason", &state.reply));
+            if concerns_all(failure) {
+                tally.stopped = Some(failure.clone());
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    /// Sent, and that cannot be recorded: it must never be sent again by itself.
+    fn unrecorded(
+        &self,
+        locked: &mut Locked<'_>,
+        journal: &Journal<'_>,
+        failure: Failure,
+    ) -> Failure {
+        journal.write(
+            Level::Critical,
+            &journal.line("quarantine").word("reason", "unrecorded"),
+        );
+        match self.spool.quarantine(&locked.id, Reason::Unrecorded) {
+            Ok(()) => failure.as_class(outcome::Class::OsError),
+            Err(second) => second.as_class(outcome::Class::OsError),
+        }
+    }
+
+    /// The notice is durable before the mark: a crash in between repeats it, and loses none.
+    fn refuse(
+        &self,
+        locked: &mut Locked<'_>,
+        journal: &Journal<'_>,
+        pending: &[(usize, Recipient)],
+        (carried, carrier): (&Carried, &mut dyn Carrier),
+    ) -> Result<(), Failure> {
+        let told: Vec<(String, String)> = pending
+            .iter()
+            .zip(&carried.fortunes)
+            .filter_map(|((_, one), fortune)| match fortune {
+                Fortune::Refused(reply) => Some((one.path.clone(), reply.clone())),
+                _ => None,
+            })
+            .collect();
+        let Some((_, first)) = told.first() else {
+            return Ok(());
+        };
+        let line = journal.line("failed").number("nrcpt", told.len() as u64);
+        journal.write(Level::Error, &line.text("reason", first));
+        self.tell(locked, journal, &told, carrier)?;
+        locked.mark(&places(pending, carried, |fortune| {
+            matches!(fortune, Fortune::Refused(_)).then_some(Mark::Failed)
+        }))
+    }
+
+    fn tell(
+        &self,
+        locked: &Locked<'_>,
+        journal: &Journal<'_>,
+        told: &[(String, String)],
+        carrier: &mut dyn Carrier,
+    ) -> Result<(), Failure> {
+        let entry = &locked.stored.entry;
+        // No notice about a notice, and none to nobody.
+        if entry.origin.via == Via::Notice || entry.sender.is_none() {
+            return Ok(());
+        }
+        carrier.notify(&locked.id, &locked.stored, told)?;
+        journal.write(Level::Info, &journal.line("notice"));
+        Ok(())
+    }
+
+    fn expire(
+        &self,
+        mut locked: Locked<'_>,
+        journal: &Journal<'_>,
+        carrier: &mut dyn Carrier,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        let entry = &locked.stored.entry;
+        let reason = format!(
+            "not delivered in time, after {} attempts; last: {}",
+            entry.state.attempts, entry.state.reply
+        );
+        let pending = waiting(entry);
+        let told: Vec<(String, String)> = pending
+            .iter()
+            .map(|(_, one)| (one.path.clone(), reason.clone()))
+            .collect();
+        journal.write(
+            Level::Error,
+            &journal.line("expired").text("reason", &reason),
+        );
+        self.tell(&locked, journal, &told, carrier)?;
+        let marks: Vec<(usize, Mark)> = pending
+            .iter()
+            .map(|(place, _)| (*place, Mark::Failed))
+            .collect();
+        locked.mark(&marks)?;
+        tally.failed += 1;
+        locked.fail(Reason::Expired)
+    }
+
+    /// Removes an entry that has nobody left to wait for, or puts it aside if somebody was refused.
+    fn finish(&self, locked: Locked<'_>, tally: &mut Tally) -> Result<(), Failure> {
+        let entry = &locked.stored.entry;
+        if entry.marked(Mark::Pending).next().is_some() {
+            tally.waiting += 1;
+            return Ok(());
+        }
+        if entry.marked(Mark::Failed).next().is_some() {
+            tally.failed += 1;
+            return locked.fail(Reason::Refused);
+        }
+        tally.delivered += 1;
+        locked.remove()
+    }
+
+    fn journal(&self, listed: &Listed, entry: &Entry) -> Journal<'_> {
+        Journal::new(self.log, &listed.id, listed.uid, &entry.origin.user)
+    }
+
+    fn write(&self, listed: &Listed, event: &str, level: Level, more: impl FnOnce(Line) -> Line) {
+        let journal = Journal::new(self.log, &listed.id, listed.uid, "-");
+        journal.write(level, &more(journal.line(event)));
+    }
+}
+
+impl Choice {
+    fn chooses(&self, listed: &Listed, entry: &Entry) -> bool {
+        self.filters.iter().all(|filter| {
+            let holds = match filter.part {
+                Part::Id => listed.id.to_string().contains(&filter.text),
+                Part::Sender => entry
+                    .sender
+                    .as_deref()
+                    .is_some_and(|one| one.contains(&filter.text)),
+                Part::Recipient => entry
+                    .recipients
+                    .iter()
+                    .any(|one| one.path.contains(&filter.text)),
+            };
+            holds != filter.negated
+        })
+    }
+}
+
+impl Carried {
+    fn last_reply(&self) -> String {
+        let reply = |fortune: &Fortune| match fortune {
+            Fortune::Accepted(reply) => Some(reply.clone()),
+            _ => None,
+        };
+        self.fortunes.iter().find_map(reply).unwrap_or_default()
+    }
+}
+
+impl Tally {
+    fn note(&mut self, done: Result<(), Failure>) {
+        if let Err(failure) = done {
+            self.skipped.get_or_insert(failure);
+        }
+    }
+}
+
+/// How a failure stands in an entry.
+pub fn setback(failure: &Failure) -> SetbackOwned {
+    let class = Class::of(failure.fate()).unwrap_or(Class::Defer);
+    let reply = failure.why().unwrap_or(failure.what()).to_owned();
+    // Too many connections of the mailbox: that passes sooner than the server's own troubles.
+    let after = (failure.code() == Some("432")).then(|| Duration::from_secs(60));
+    SetbackOwned {
+        class,
+        reply,
+        after,
+    }
+}
+
+/// `Setback` with a text of its own.
+pub struct SetbackOwned {
+    class: Class,
+    reply: String,
+    after: Option<Duration>,
+}
+
+impl SetbackOwned {
+    /// As the schedule takes it.
+    pub fn as_setback(&self) -> Setback<'_> {
+        Setback {
+            class: self.class,
+            reply: &self.reply,
+            after: self.after,
+        }
+    }
+}
+
+/// Whether the next message would fare no better.
+fn concerns_all(failure: &Failure) -> bool {
+    failure.fate() == Fate::Hold || matches!(failure.code(), Some("421" | "432"))
+}
+
+fn waiting(entry: &Entry) -> Vec<(usize, Recipient)> {
+    entry
+        .marked(Mark::Pending)
+        .map(|(place, one)| (place, one.clone()))
+        .collect()
+}
+
+fn places(
+    pending: &[(usize, Recipient)],
+    carried: &Carried,
+    mark: impl Fn(&Fortune) -> Option<Mark>,
+) -> Vec<(usize, Mark)> {
+    pending
+        .iter()
+        .zip(&carried.fortunes)
+        .filter_map(|((place, _), fortune)| Some((*place, mark(fortune)?)))
+        .collect()
+}

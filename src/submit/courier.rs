@@ -1,0 +1,240 @@
+//! Takes queued messages to the server, several over one connection, and writes the notices.
+
+use super::Desk;
+use super::content::{Prepared, dsn, dsn_wishes};
+use super::keep::{Kept, keep};
+use super::link::{Link, link, may_go, tell_others};
+use super::offer::{Paths, path};
+use crate::cli::Dsn;
+use crate::mail::body::DotRule;
+use crate::mail::message::Message;
+use crate::mail::notice::{self, Notice};
+use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
+use crate::queue::gate::Who;
+use crate::queue::runner::{Carried, Carrier, Choice, Fortune, Pass, Tally};
+use crate::queue::{Recipient, Retry, Stored, Via};
+use crate::smtp::{self, Verdict};
+use crate::sys::clock::{self, LocalTime};
+use crate::sys::random;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Works the queue off once, as far as the choice goes.
+pub fn run_queue(
+    desk: &Desk<'_>,
+    choice: Choice,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Outcome, Failure> {
+    let tally = pass(desk, choice, Who::Runner, watch)?;
+    match (tally.stopped, tally.skipped) {
+        (_, Some(failure)) if failure.class() == Class::OsError => Err(failure),
+        (Some(failure), _) | (None, Some(failure)) => Err(stopped(&failure)),
+        (None, None) => Ok(Outcome::Done),
+    }
+}
+
+/// One pass, on behalf of a submission or of the runner.
+pub(super) fn pass(
+    desk: &Desk<'_>,
+    choice: Choice,
+    who: Who,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Tally, Failure> {
+    let spool = desk.config.spool();
+    let lifetime = Duration::from_secs(desk.config.queue.lifetime_seconds);
+    let pass = Pass {
+        spool: &spool,
+        retry: Retry { lifetime },
+        choice,
+        log: &desk.config.log,
+        clock: &clock::seconds,
+        // Without dice the pauses are the plain ones.
+        random: &|| random::number().unwrap_or(u64::MAX / 2),
+        interrupted: &|| false,
+    };
+    let mut courier = Courier {
+        desk,
+        who,
+        link: None,
+        watch,
+    };
+    let tally = pass.run(&mut courier);
+    if let Some(link) = courier.link.take() {
+        link.session.quit();
+    }
+    tally
+}
+
+struct Courier<'a, 'w> {
+    desk: &'a Desk<'a>,
+    who: Who,
+    link: Option<Link>,
+    watch: &'a mut smtp::Watch<'w>,
+}
+
+impl Carrier for Courier<'_, '_> {
+    fn ready(&mut self) -> Result<(), Failure> {
+        may_go(self.desk, self.who)?;
+        if self.link.as_ref().is_some_and(|link| link.session.usable()) {
+            return Ok(());
+        }
+        // The old one's seat has to be free before another is asked for.
+        self.link = None;
+        self.link = Some(link(self.desk, self.who, self.watch)?);
+        Ok(())
+    }
+
+    fn carry(&mut self, stored: &Stored, pending: &[Recipient]) -> Carried {
+        match self.submit(stored, pending) {
+            Ok(receipt) => {
+                self.desk.config.gate().close();
+                carried(&receipt.verdicts, Some(&receipt.reply), None)
+            }
+            Err(refusal) if refusal.verdicts.is_empty() => {
+                tell_others(self.desk, self.who, &refusal.failure);
+                for_all(pending.len(), refusal.failure)
+            }
+            Err(refusal) => carried(&refusal.verdicts, None, Some(refusal.failure)),
+        }
+    }
+
+    fn notify(
+        &mut self,
+        id: &QueueId,
+        stored: &Stored,
+        failed: &[(String, String)],
+    ) -> Result<(), Failure> {
+        if notice::is_automatic(stored.header()) {
+            return Ok(());
+        }
+        let desk = self.desk;
+        let reader = desk
+            .config
+            .recipients
+            .admin
+            .as_ref()
+            .unwrap_or(&desk.config.mailbox);
+        let failed: Vec<notice::Failed<'_>> = failed
+            .iter()
+            .map(|(recipient, reason)| notice::Failed { recipient, reason })
+            .collect();
+        let arrival = UNIX_EPOCH + Duration::from_secs(id.arrival_seconds());
+        let notice = Notice {
+            mailbox: &desk.config.mailbox,
+            reader,
+            host: desk.host,
+            id,
+            arrival: &LocalTime::at(arrival).rfc5322(),
+            date: &LocalTime::at(clock::now()).rfc5322(),
+            random: u128::from(random::number()?) << 64 | u128::from(random::number()?),
+            failed: &failed,
+            header: stored.header(),
+        };
+        let (header, body) = notice.compose();
+        let message = Message {
+            header,
+            body,
+            ..Message::default()
+        };
+        let paths = Paths {
+            sender: Some(path(&desk.config.mailbox)?),
+            recipients: vec![path(reader)?],
+        };
+        let own = QueueId::new(clock::now(), random::number()?);
+        let kept = Kept {
+            paths: &paths,
+            message: &message,
+            wishes: &Dsn::default(),
+            via: Via::Notice,
+        };
+        keep(&kept, None, &Desk { id: &own, ..*desk }).map(|_| ())
+    }
+}
+
+impl Courier<'_, '_> {
+    fn submit(
+        &mut self,
+        stored: &Stored,
+        pending: &[Recipient],
+    ) -> Result<smtp::Receipt, smtp::Refusal> {
+        let Some(link) = &mut self.link else {
+            return Err(Failure::new(Class::Software, "a message without a connection").into());
+        };
+        // Committed messages are canonical: reading one changes nothing.
+        let message = Message::read(stored.message(), DotRule::Text, u64::MAX)?;
+        let plain = |text: &String| smtp::Path {
+            utf8: !text.is_ascii(),
+            text: text.clone(),
+        };
+        let sender = stored.entry.sender.as_ref().map(plain);
+        let recipients: Vec<smtp::Path> = pending.iter().map(|one| plain(&one.path)).collect();
+        let offered = link.session.offered();
+        let prepared = Prepared::new(&message, offered, self.desk.journal);
+        let wishes = dsn_wishes(stored.entry.dsn.as_deref().unwrap_or_default());
+        let envelope = smtp::Envelope {
+            sender: sender.as_ref(),
+            recipients: &recipients,
+            dsn: dsn(&wishes, offered, self.desk.journal),
+        };
+        let manner = smtp::Manner {
+            partial: true,
+            more: true,
+        };
+        link.session
+            .submit(&envelope, &prepared.content(), manner, self.watch)
+    }
+}
+
+/// What replies to RCPT and to the message mean for each recipient. Without a reply to the message
+/// nobody has it, whatever RCPT said.
+fn carried(verdicts: &[Verdict], reply: Option<&str>, failure: Option<Failure>) -> Carried {
+    let mut deferred = None;
+    let fortunes: Vec<Fortune> = verdicts
+        .iter()
+        .map(|verdict| match (verdict, reply) {
+            (Verdict::Accepted, Some(reply)) => Fortune::Accepted(reply.to_owned()),
+            (Verdict::Rejected(reply), _) => Fortune::Refused(reply.clone()),
+            (Verdict::Deferred(reply), _) => {
+                deferred.get_or_insert(reply.clone());
+                Fortune::Waits
+            }
+            (Verdict::Accepted, None) => Fortune::Waits,
+        })
+        .collect();
+    let some_wait = fortunes.contains(&Fortune::Waits);
+    let failure = some_wait.then(|| {
+        failure.unwrap_or_else(|| {
+            let why = deferred.unwrap_or_default();
+            Failure::defer("the server defers a recipient").because(why)
+        })
+    });
+    Carried { fortunes, failure }
+}
+
+/// The same for everybody: the message itself was refused, or nothing came of it.
+fn for_all(count: usize, failure: Failure) -> Carried {
+    let why = failure.why().unwrap_or(failure.what()).to_owned();
+    match failure.fate() {
+        Fate::Return => Carried {
+            fortunes: vec![Fortune::Refused(why); count],
+            failure: None,
+        },
+        _ => Carried {
+            fortunes: vec![Fortune::Waits; count],
+            failure: Some(failure),
+        },
+    }
+}
+
+fn stopped(failure: &Failure) -> Failure {
+    let why = match failure.why() {
+        Some(why) => format!("{}: {why}", failure.what()),
+        None => failure.what().to_owned(),
+    };
+    Failure::defer("the queue was not worked off")
+        .because(why)
+        .fix(
+            failure
+                .cure()
+                .unwrap_or("it is tried again by the next run"),
+        )
+}

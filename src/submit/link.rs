@@ -1,0 +1,136 @@
+//! The way to the server: the others asked, a token that holds, a connection that is signed in.
+
+use super::Desk;
+use crate::oauth::{self, AccessToken};
+use crate::outcome::{Class, Failure, Stage};
+use crate::queue::gate::{Attempt, Pace, Seat, Who};
+use crate::smtp;
+use crate::sys::clock;
+use crate::sys::log::Level;
+use crate::sys::tls::Tls;
+use std::time::Duration;
+
+/// How long a submission waits for one of the host's connections.
+const SLOT_WAIT: Duration = Duration::from_secs(20);
+
+/// How long the runner does, before it goes without.
+const RUNNER_SLOT_WAIT: Duration = Duration::from_secs(60);
+
+/// A session, and the right to it as long as it lasts.
+pub(super) struct Link {
+    pub(super) session: smtp::Session,
+    _seat: Seat,
+}
+
+/// Asks whether a message may leave now, and waits for its turn if that comes soon.
+pub(super) fn may_go(desk: &Desk<'_>, who: Who) -> Result<(), Failure> {
+    let gate = desk.config.gate();
+    if let Some(open) = gate.breaker(clock::now()) {
+        return Err(open.failure());
+    }
+    loop {
+        match gate.pace(clock::now, who) {
+            Pace::Go => return Ok(()),
+            Pace::GoAfterMillis(millis) => {
+                clock::pause(Duration::from_millis(millis));
+                return Ok(());
+            }
+            Pace::AskAfterMillis(millis) => clock::pause(Duration::from_millis(millis)),
+            Pace::Queue => return Err(gate.paced()),
+        }
+    }
+}
+
+/// Connects and signs in; a token that the server refuses is renewed once.
+pub(super) fn link(
+    desk: &Desk<'_>,
+    who: Who,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Link, Failure> {
+    let linked = connect(desk, who, watch);
+    if let Err(failure) = &linked {
+        tell_others(desk, who, failure);
+    }
+    linked
+}
+
+/// Lets the other processes know of a failure that is the server's or the network's.
+pub(super) fn tell_others(desk: &Desk<'_>, who: Who, failure: &Failure) {
+    let attempt = Attempt {
+        failure,
+        who,
+        uid: desk.caller.uid,
+        not_before: None,
+        disturbed: false,
+    };
+    desk.config.gate().open(clock::now(), &attempt);
+}
+
+fn connect(desk: &Desk<'_>, who: Who, watch: &mut smtp::Watch<'_>) -> Result<Link, Failure> {
+    let store = oauth::Store::new(desk.config.token_dirs.clone());
+    let grant = desk.config.sign_in(&store);
+    // A job that pipes its output in may have taken hours; how long a token lasts is counted from now.
+    let now = clock::now();
+    let token = grant
+        .access_token(desk.journal, now)
+        .map_err(|failure| own_sign_in(desk, failure))?;
+    let seat = seat(desk, who)?;
+    let tls = Tls::new(&desk.config.roots)?;
+    let session = match sign_in(desk, &tls, &token, watch) {
+        Err(rejection) if rejection.token_refused => {
+            let renewed = grant.access_token_after_refusal(&token, desk.journal, now)?;
+            sign_in(desk, &tls, &renewed, watch).map_err(|rejection| rejection.failure)?
+        }
+        other => other.map_err(|rejection| rejection.failure)?,
+    };
+    Ok(Link {
+        session,
+        _seat: seat,
+    })
+}
+
+fn seat(desk: &Desk<'_>, who: Who) -> Result<Seat, Failure> {
+    let gate = desk.config.gate();
+    let wait = match who {
+        Who::Submission => SLOT_WAIT,
+        Who::Runner => RUNNER_SLOT_WAIT,
+    };
+    match gate.slot(wait, &|| false, desk.journal) {
+        Seat::Busy if who == Who::Submission => Err(gate.busy(wait)),
+        seat => Ok(seat),
+    }
+}
+
+fn sign_in(
+    desk: &Desk<'_>,
+    tls: &Tls,
+    token: &AccessToken,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<smtp::Session, smtp::Rejection> {
+    let mut session =
+        smtp::Session::open(&desk.config.server, tls, smtp::Limits::default(), watch)?;
+    let user = &desk.config.account.user;
+    session.sign_in(
+        &smtp::Credentials {
+            user,
+            token: token.secret(),
+        },
+        watch,
+    )?;
+    Ok(session)
+}
+
+/// A caller who brings his own configuration needs a sign-in of his own with it: the host's is out
+/// of his reach, and no administrator will ever end that.
+fn own_sign_in(desk: &Desk<'_>, failure: Failure) -> Failure {
+    let unreachable = matches!(failure.reason(), Some("no-token" | "unreadable"));
+    if !desk.config.callers_own || desk.caller.uid == 0 || !unreachable {
+        return failure;
+    }
+    let line = desk.journal.line("denied").word("what", "config-override");
+    desk.journal.write(Level::Warning, &line);
+    Failure::new(Class::Config, "no credentials with the configuration that you chose")
+        .because(failure.why().unwrap_or("there is no sign-in"))
+        .fix("name a directory of your own in [paths] tokens and run `sendmail365 login --import FILE`, or leave out -C")
+        .at(Stage::Token)
+}

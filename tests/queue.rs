@@ -1,0 +1,220 @@
+//! What the server does not take is kept, and sent later: exit status, states, and the runner.
+
+use crate::binary;
+use crate::host::Host;
+use crate::submission::MESSAGE;
+use crate::tenant::{Act, Fault, Stage, Tenant};
+
+fn at(stage: Stage, code: u16, text: &str) -> Fault {
+    Fault::At(stage, Act::reply(code, text))
+}
+
+/// Runs the queue, due or not, with the outage forgotten.
+fn run(host: &Host) {
+    host.forget_troubles();
+    host.sendmail(["-qf"], "").exits(0);
+}
+
+#[test]
+fn mail_survives_a_dead_server_and_a_dead_token_endpoint() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    for fault in [
+        Fault::SubmissionDown,
+        Fault::NoStarttls,
+        at(Stage::End, 451, "4.3.0 later"),
+    ] {
+        tenant.fault(fault);
+        host.sendmail(["-t", "-i"], MESSAGE)
+            .exits(0)
+            .says("queued as ");
+        assert_eq!(host.spooled("queue").len(), 1);
+        tenant.recover();
+        run(&host);
+        assert_eq!(host.spooled("queue").len(), 0, "{}", host.log());
+        host.forget_troubles();
+    }
+    assert_eq!(tenant.received().len(), 3);
+    assert!(host.log().contains("event=queued") && host.spooled("failed").is_empty());
+}
+
+/// Hold: loud, kept, and sent once the cause is gone.
+#[test]
+fn credentials_and_policy_hold_a_message_and_lose_none() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let off = "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.";
+    tenant.fault(at(Stage::Auth, 535, off));
+    let ran = host.sendmail(["-t", "-i"], MESSAGE);
+    ran.exits(0).says("Set-CASMailbox").says("queued as ");
+    assert!(host.log().contains("event=hold"), "{}", host.log());
+    tenant.recover();
+    run(&host);
+    assert_eq!(
+        (tenant.received().len(), host.spooled("queue").len()),
+        (1, 0)
+    );
+}
+
+#[test]
+fn a_message_refused_for_good_goes_back_and_a_copy_is_kept() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(at(Stage::Rcpt, 550, "5.1.1 unknown"));
+    host.sendmail(["-t", "-i"], MESSAGE)
+        .exits(67)
+        .in_two_lines();
+    assert_eq!(
+        (host.spooled("queue").len(), host.spooled("failed").len()),
+        (0, 1)
+    );
+    tenant.recover();
+    run(&host);
+    assert_eq!(tenant.received().len(), 0, "a copy is never sent by itself");
+}
+
+/// S27, S28, S29: whoever is taken gets it at once, who is deferred later, who is refused is told of.
+#[test]
+fn a_partial_refusal_delivers_the_rest_and_tells_of_the_refused() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(at(Stage::RcptNth(1), 550, "5.1.1 unknown"));
+    tenant.fault(at(Stage::RcptNth(2), 450, "4.7.0 later"));
+    let to = [
+        "-i",
+        "refused@example.com",
+        "deferred@example.com",
+        "taken@example.com",
+    ];
+    host.sendmail(to, MESSAGE).exits(0).says("queued as ");
+    let first = tenant.received();
+    assert_eq!(first.len(), 1, "{}", host.log());
+    assert_eq!(first[0].recipients, ["taken@example.com"]);
+    tenant.recover();
+    run(&host);
+    run(&host);
+    let mut rest: Vec<Vec<String>> = tenant.received()[1..]
+        .iter()
+        .map(|one| one.recipients.clone())
+        .collect();
+    rest.sort();
+    assert_eq!(
+        rest,
+        [vec!["alerts@contoso.test"], vec!["deferred@example.com"]],
+        "{}",
+        host.log()
+    );
+    let notice = tenant
+        .received()
+        .into_iter()
+        .find(|one| one.recipients[0].starts_with("alerts"));
+    let text = String::from_utf8_lossy(&notice.unwrap().data).into_owned();
+    assert!(
+        text.contains("refused@example.com") && text.contains("5.1.1"),
+        "{text}"
+    );
+    assert_eq!(
+        (host.spooled("queue").len(), host.spooled("failed").len()),
+        (0, 1)
+    );
+}
+
+/// S46: unsure is kept, said, and not tried again at once.
+#[test]
+fn a_lost_final_reply_is_unsure() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(Fault::AcceptThenClose);
+    host.sendmail(["-t", "-i"], MESSAGE)
+        .exits(0)
+        .says("may have been")
+        .says("queued as ");
+    tenant.recover();
+    host.forget_troubles();
+    host.sendmail(["-q"], "").exits(0);
+    assert_eq!(
+        (tenant.received().len(), host.spooled("queue").len()),
+        (1, 1)
+    );
+    assert!(host.log().contains("event=unsure"), "{}", host.log());
+}
+
+/// One connection for many, oldest first; the notices of -odq are not needed for it.
+#[test]
+fn the_runner_sends_many_messages_over_one_connection() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    for number in 0..4 {
+        let message = format!("From: Alerts <alerts@contoso.test>\nSubject: {number}\n\nx\n");
+        host.sendmail(["-odq", "-i", "ops@example.com"], message)
+            .exits(0)
+            .says("queued as ");
+    }
+    let before = tenant.connections().len();
+    host.sendmail(["-q"], "").exits(0).silently();
+    assert_eq!(tenant.connections().len() - before, 1);
+    let received = tenant.received();
+    let subjects: Vec<String> = received
+        .iter()
+        .map(|one| one.field("subject").join("").trim().to_owned())
+        .collect();
+    assert_eq!(subjects, ["0", "1", "2", "3"]);
+    assert!(host.spooled("queue").is_empty() && host.spooled("tmp").is_empty());
+}
+
+/// R25: a dead server costs one connection attempt, and no entry an attempt of its own.
+#[test]
+fn a_dead_server_ends_the_pass_and_ages_nothing() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    for _ in 0..3 {
+        host.sendmail(["-odq", "-i", "ops@example.com"], MESSAGE)
+            .exits(0);
+    }
+    let before: Vec<Vec<u8>> = entries(&host);
+    tenant.fault(Fault::SubmissionDown);
+    host.sendmail(["-q"], "").exits(75).in_two_lines();
+    assert!(entries(&host) == before, "an entry changed");
+    tenant.recover();
+    run(&host);
+    assert_eq!(tenant.received().len(), 3);
+}
+
+fn entries(host: &Host) -> Vec<Vec<u8>> {
+    let names = host.spooled("queue");
+    names
+        .iter()
+        .map(|name| std::fs::read(host.path("var/spool/queue").join(name)).unwrap())
+        .collect()
+}
+
+/// L06: with the outage known, a submission commits at once and makes no connection.
+#[test]
+fn while_the_server_is_known_to_be_down_nobody_waits_for_it() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(Fault::SubmissionDown);
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0);
+    tenant.recover();
+    let before = tenant.connections().len();
+    host.sendmail(["-t", "-i"], MESSAGE)
+        .exits(0)
+        .says("queued as ");
+    assert_eq!(tenant.connections().len(), before);
+    run(&host);
+    assert_eq!(tenant.received().len(), 2);
+}
+
+/// Q02: what cannot be kept is not taken, and both causes are told.
+#[test]
+fn without_a_spool_the_message_stays_with_the_caller() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    std::fs::remove_dir_all(host.path("var/spool")).unwrap();
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    tenant.fault(Fault::SubmissionDown);
+    host.sendmail(["-t", "-i"], MESSAGE)
+        .exits(75)
+        .says("cannot be queued")
+        .says("refused");
+}
