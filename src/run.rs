@@ -5,7 +5,7 @@ use crate::cli::{self, Invocation, Invoked, Login, QueuePart, QueueRun, Submissi
 use crate::config::paths::{Location, locate};
 use crate::config::{Config, file};
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
-use crate::queue::runner::{Choice, Filter, Part};
+use crate::queue::choice::{Choice, Filter, Part};
 use crate::smtp::stdio::Doorplate;
 use crate::smtp::{self, Direction};
 use crate::submit::{self, Counter, Desk};

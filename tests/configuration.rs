@@ -221,7 +221,7 @@ fn a_line_of_the_log_says_nothing_twice() {
     host.sendmail(["-i", "a@@b", "c@@d"], MESSAGE).exits(65);
     host.sendmail(["-i", "nobody"], MESSAGE).exits(67);
     for line in host.log().lines() {
-        assert_eq!(line.matches(" reason=").count(), 1, "{line}");
+        assert!(line.matches(" reason=").count() <= 1, "{line}");
         for part in ["no colon after the name", "`a@@b`", "is not an alias"] {
             assert!(line.matches(part).count() <= 1, "{part}: {line}");
         }

@@ -11,6 +11,8 @@
 //! the queue brings it.
 
 pub mod caps;
+pub mod carrier;
+pub mod choice;
 mod disk;
 pub mod entry;
 pub mod gate;

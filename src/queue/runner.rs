@@ -3,79 +3,17 @@
 //! Delivery and notices come in as a `Carrier`; the clock and the dice as functions. What may not be
 //! lost or doubled is decided by the order of steps in here: state, attempt, marks, notice, removal.
 
+use super::carrier::{Carried, Carrier, Fortune};
+use super::choice::Choice;
 use super::entry::{Entry, Mark, Recipient, Via};
 use super::locked::{Locked, Passed};
-use super::octets::{Damage, Stored};
+use super::octets::Damage;
 use super::schedule::{Retry, Setback, Turn, jitter};
 use super::spool::{Listed, Reason, Spool};
 use super::state::Class;
-use crate::outcome::{self, Failure, Fate, QueueId, Stage};
+use crate::outcome::{self, Failure, Fate, Stage};
 use crate::sys::log::{Journal, Level, Line, Log};
 use std::time::Duration;
-
-/// Who takes messages to the server, and tells people of what was refused.
-pub trait Carrier {
-    /// Sees to a connection that is signed in. A failure is nobody's message's fault: the pass ends.
-    fn ready(&mut self) -> Result<(), Failure>;
-
-    /// Offers the message to those who still wait for it, in the order given.
-    fn carry(&mut self, stored: &Stored, pending: &[Recipient]) -> Carried;
-
-    /// Commits a notice about recipients who will not get the message.
-    fn notify(
-        &mut self,
-        id: &QueueId,
-        stored: &Stored,
-        failed: &[(String, String)],
-    ) -> Result<(), Failure>;
-}
-
-/// What became of one attempt.
-pub struct Carried {
-    /// One for each recipient that waited, in their order.
-    pub fortunes: Vec<Fortune>,
-    /// Why some still wait, if any do.
-    pub failure: Option<Failure>,
-}
-
-/// What became of one recipient.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fortune {
-    /// With the server's reply.
-    Accepted(String),
-    /// For good, with the reply.
-    Refused(String),
-    Waits,
-}
-
-/// Which entries a pass looks at.
-#[derive(Debug, Clone, Default)]
-pub struct Choice {
-    /// Only what this user handed in.
-    pub uid: Option<u32>,
-    /// Only this entry.
-    pub id: Option<QueueId>,
-    /// Whether or not their time has come.
-    pub at_once: bool,
-    /// Every one of these holds: substrings of id, recipient or sender, or not of them.
-    pub filters: Vec<Filter>,
-}
-
-/// One `-qI`, `-qR` or `-qS`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
-    pub part: Part,
-    pub text: String,
-    pub negated: bool,
-}
-
-/// What a filter looks into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    Id,
-    Recipient,
-    Sender,
-}
 
 /// What a pass did.
 #[derive(Debug, Default)]
@@ -258,7 +196,7 @@ impl Pass<'_> {
         }
         self.refuse(locked, journal, &pending, (&carried, carrier))?;
         if let Some(failure) = &carried.failure {
-            let state = begun.ended(&setback(failure).as_setback(), (self.clock)(), dice);
+            let state = begun.ended(&setback(failure), (self.clock)(), dice);
             locked.write_state(&state)?;
             let line = journal.line(state.class.event());
             journal.write(Level::Warning, &line.text("reason", &state.reply));
@@ -386,35 +324,6 @@ impl Pass<'_> {
     }
 }
 
-impl Choice {
-    fn chooses(&self, listed: &Listed, entry: &Entry) -> bool {
-        self.filters.iter().all(|filter| {
-            let holds = match filter.part {
-                Part::Id => listed.id.to_string().contains(&filter.text),
-                Part::Sender => entry
-                    .sender
-                    .as_deref()
-                    .is_some_and(|one| one.contains(&filter.text)),
-                Part::Recipient => entry
-                    .recipients
-                    .iter()
-                    .any(|one| one.path.contains(&filter.text)),
-            };
-            holds != filter.negated
-        })
-    }
-}
-
-impl Carried {
-    fn last_reply(&self) -> String {
-        let reply = |fortune: &Fortune| match fortune {
-            Fortune::Accepted(reply) => Some(reply.clone()),
-            _ => None,
-        };
-        self.fortunes.iter().find_map(reply).unwrap_or_default()
-    }
-}
-
 impl Tally {
     fn note(&mut self, done: Result<(), Failure>) {
         if let Err(failure) = done {
@@ -424,33 +333,12 @@ impl Tally {
 }
 
 /// How a failure stands in an entry.
-pub fn setback(failure: &Failure) -> SetbackOwned {
-    let class = Class::of(failure.fate()).unwrap_or(Class::Defer);
-    let reply = failure.why().unwrap_or(failure.what()).to_owned();
-    // Too many connections of the mailbox: that passes sooner than the server's own troubles.
-    let after = (failure.code() == Some("432")).then(|| Duration::from_secs(60));
-    SetbackOwned {
-        class,
-        reply,
-        after,
-    }
-}
-
-/// `Setback` with a text of its own.
-pub struct SetbackOwned {
-    class: Class,
-    reply: String,
-    after: Option<Duration>,
-}
-
-impl SetbackOwned {
-    /// As the schedule takes it.
-    pub fn as_setback(&self) -> Setback<'_> {
-        Setback {
-            class: self.class,
-            reply: &self.reply,
-            after: self.after,
-        }
+pub fn setback(failure: &Failure) -> Setback<'_> {
+    Setback {
+        class: Class::of(failure.fate()).unwrap_or(Class::Defer),
+        reply: failure.why().unwrap_or(failure.what()),
+        // Too many connections of the mailbox: that passes sooner than the server's own troubles.
+        after: (failure.code() == Some("432")).then(|| Duration::from_secs(60)),
     }
 }
 

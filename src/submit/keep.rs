@@ -29,7 +29,7 @@ pub(super) fn keep(
         Some(failure) => {
             let jitter = schedule::jitter(random::number()?);
             let now = clock::seconds();
-            State::after_submission(&setback(failure).as_setback(), now, jitter)
+            State::after_submission(&setback(failure), now, jitter)
         }
         None => State::default(),
     };
