@@ -94,7 +94,11 @@ pub fn preview(
     input: impl BufRead,
 ) -> Result<String, Failure> {
     let (envelope, message) = prepare(wishes, desk, input, &mut Known::default())?;
-    Ok(preview::text(&paths(&envelope)?, &message, desk.config))
+    let paths = paths(&envelope)?;
+    if !desk.config.queue.enabled {
+        paths.in_one_transaction()?;
+    }
+    Ok(preview::text(&paths, &message, desk.config))
 }
 
 fn deliver(
@@ -106,6 +110,7 @@ fn deliver(
 ) -> Result<Ended, Failure> {
     let (envelope, message) = prepare(wishes, desk, input, known)?;
     let paths = paths(&envelope)?;
+    let many = paths.in_one_transaction();
     let kept = Kept {
         paths: &paths,
         message: &message,
@@ -114,6 +119,10 @@ fn deliver(
     };
     if wishes.delivery == Delivery::QueueOnly {
         return queue_only(&kept, desk);
+    }
+    match many {
+        Err(failure) if desk.config.queue.enabled => return split(&kept, failure, desk, watch),
+        many => many?,
     }
     match offer(&paths, &message, &wishes.dsn, desk, watch) {
         Ok(receipt) => Ok(Ended::Sent(receipt)),
@@ -146,7 +155,9 @@ fn not_taken(
 ) -> Result<Ended, Failure> {
     let failure = refusal.failure;
     if refusal.verdicts.contains(&smtp::Verdict::Accepted) {
-        return split(kept, failure, desk, watch);
+        let why = failure.why().unwrap_or(failure.what()).to_owned();
+        let told = Failure::defer("not every recipient was taken at once").because(why);
+        return split(kept, told.at(Stage::Rcpt), desk, watch);
     }
     if failure.fate() == Fate::Return {
         if is_servers(&failure) {

@@ -218,3 +218,26 @@ fn without_a_spool_the_message_stays_with_the_caller() {
         .says("cannot be queued")
         .says("refused");
 }
+
+/// I16, S30: as many transactions as the server wants, on one connection, from one entry.
+#[test]
+fn more_recipients_than_a_transaction_takes_all_get_the_message_once() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let list: Vec<String> = (0..1200)
+        .map(|number| format!("r{number}@example.com"))
+        .collect();
+    let ran = host.sendmail(["-t", "-i"], format!("To: {}\n\nx\n", list.join(",\n ")));
+    ran.exits(0);
+    let mut reached: Vec<String> = tenant
+        .received()
+        .into_iter()
+        .flat_map(|one| one.recipients)
+        .collect();
+    reached.sort();
+    let mut wanted = list.clone();
+    wanted.sort();
+    assert_eq!(reached, wanted, "{}", host.log());
+    assert_eq!(tenant.received().len(), 3);
+    assert!(host.spooled("queue").is_empty());
+}

@@ -45,6 +45,8 @@ pub struct Pass<'a> {
 /// What one entry means for the rest of the pass.
 enum Next {
     Go,
+    /// Some got it and the server takes no more at a time: the others come at once.
+    Again,
     Stop,
 }
 
@@ -58,7 +60,7 @@ impl Pass<'_> {
         };
         self.tidy();
         let listing = self.spool.list()?;
-        if self.choice.uid.is_none() {
+        if self.choice.uid.is_none() && self.choice.id.is_none() {
             for stranger in &listing.strangers {
                 let moved = self.spool.quarantine_stranger(stranger);
                 let line = Line::new("-", "quarantine").word("reason", "format");
@@ -142,11 +144,17 @@ impl Pass<'_> {
                     locked.fail(Reason::Poison)
                 }
                 Turn::Return => self.expire(locked, &journal, carrier, tally),
-                Turn::Try => match self.attempt(&mut locked, &journal, carrier, tally) {
-                    Ok(Next::Go) => self.finish(locked, tally),
-                    Ok(Next::Stop) => Ok(()),
-                    Err(failure) => Err(failure),
-                },
+                Turn::Try => {
+                    let mut next = Ok(Next::Again);
+                    while matches!(next, Ok(Next::Again)) {
+                        next = self.attempt(&mut locked, &journal, carrier, tally);
+                    }
+                    match next {
+                        Ok(Next::Stop) => Ok(()),
+                        Ok(_) => self.finish(locked, tally),
+                        Err(failure) => Err(failure),
+                    }
+                }
             }
         };
         tally.note(ended);
@@ -202,6 +210,9 @@ impl Pass<'_> {
             journal.write(Level::Warning, &line.text("reason", &state.reply));
             if concerns_all(failure) {
                 tally.stopped = Some(failure.clone());
+            } else if failure.code() == Some("452") && !accepted.is_empty() {
+                // Each round serves somebody, so this ends.
+                return Ok(Next::Again);
             }
         }
         Ok(Next::Go)

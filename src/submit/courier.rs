@@ -206,7 +206,10 @@ fn carried(verdicts: &[Verdict], reply: Option<&str>, failure: Option<Failure>) 
     let failure = some_wait.then(|| {
         failure.unwrap_or_else(|| {
             let why = deferred.unwrap_or_default();
-            Failure::defer("the server defers a recipient").because(why)
+            let code: String = why.chars().take(3).collect();
+            Failure::defer("the server defers a recipient")
+                .because(why)
+                .with_code(code)
         })
     });
     Carried { fortunes, failure }

@@ -49,22 +49,33 @@ pub(super) fn offer(
     sent
 }
 
-/// The envelope as one transaction, if it can be one.
+/// The envelope as it is said to the server.
 pub(super) fn paths(envelope: &Envelope) -> Result<Paths, Failure> {
     let sender = match &envelope.sender {
         Sender::Null => None,
         Sender::Mailbox(address) => Some(path(address)?),
     };
     let recipients = envelope.recipients.iter().map(path);
-    let recipients = recipients.collect::<Result<Vec<_>, _>>()?;
-    if recipients.len() > TRANSACTION_MAX {
-        let what = format!("{} recipients", recipients.len());
-        return Err(Failure::new(Class::Unavailable, what)
-            .because("too many for one transaction, and there is no queue to split it")
-            .fix(format!("send to at most {TRANSACTION_MAX} at a time"))
-            .at(Stage::Rcpt));
+    Ok(Paths {
+        sender,
+        recipients: recipients.collect::<Result<Vec<_>, _>>()?,
+    })
+}
+
+impl Paths {
+    /// Whether one transaction can hold all recipients.
+    pub(super) fn in_one_transaction(&self) -> Result<(), Failure> {
+        let count = self.recipients.len();
+        if count <= TRANSACTION_MAX {
+            return Ok(());
+        }
+        Err(
+            Failure::new(Class::Unavailable, format!("{count} recipients"))
+                .because("too many for one transaction, and there is no queue to split it")
+                .fix(format!("send to at most {TRANSACTION_MAX} at a time"))
+                .at(Stage::Rcpt),
+        )
     }
-    Ok(Paths { sender, recipients })
 }
 
 pub(super) fn path(address: &Address) -> Result<smtp::Path, Failure> {
