@@ -1,6 +1,6 @@
 //! One call, one job, one outcome.
 
-use crate::admin::{aliases, check, login, verify};
+use crate::admin::{aliases, check, login, queue, verify};
 use crate::cli::{self, Invocation, Invoked, Login, QueuePart, QueueRun, Submission};
 use crate::config::paths::{Location, locate};
 use crate::config::{Config, file};
@@ -130,6 +130,10 @@ impl<'a> Job<'a> {
             Ok(Invocation::Nothing) => {}
             Ok(Invocation::Later { what }) => return Err(later(what)),
             Ok(Invocation::Login(wishes)) => return self.login(&wishes),
+            Ok(Invocation::Queue(work)) => {
+                let config = self.configure(work.config.as_deref())?;
+                return queue::perform(&work, &config, self.caller, self.now);
+            }
             Ok(Invocation::Submit(wishes)) => return self.submit(&wishes),
             Ok(Invocation::Preview(wishes)) => return self.preview(&wishes),
             Ok(Invocation::Verify(wishes)) => return self.verify(&wishes),
@@ -301,6 +305,6 @@ fn later(what: &str) -> Failure {
         Class::Software,
         format!("{what} is not part of this version"),
     )
-    .because("it sends messages, takes over tokens and checks settings, nothing else yet")
+    .because("it sends messages, takes over tokens, checks settings and shows the queue, nothing else yet")
     .fix("see sendmail365(8) for what there is")
 }

@@ -3,4 +3,5 @@
 pub mod aliases;
 pub mod check;
 pub mod login;
+pub mod queue;
 pub mod verify;

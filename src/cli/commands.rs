@@ -1,7 +1,7 @@
 //! The verbs of sendmail365, once: parser and help are read out of these rows.
 
 use super::options::{Kind, Name, Opt, Takes, opt};
-use super::{Invocation, Login, misuse};
+use super::{Invocation, Login, QueueJob, QueueWork, misuse, shown};
 use crate::outcome::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +27,10 @@ pub(super) struct Asked {
     import: Option<PathBuf>,
     browser: bool,
     paste: bool,
+    json: bool,
+    failed: bool,
+    body: bool,
+    verbose: bool,
 }
 
 /// The verbs.
@@ -71,10 +75,20 @@ pub(super) const VERBS: &[Verb] = &[
         name: "queue",
         operands: "[list | show id | resend id | drop id | run]",
         fits: fits_queue,
-        options: &[CONFIG, HELP, JSON],
-        kind: Kind::Later,
+        options: &[
+            CONFIG,
+            HELP,
+            Opt {
+                kind: Kind::Works,
+                ..JSON
+            },
+            FAILED,
+            BODY,
+            VERBOSE,
+        ],
+        kind: Kind::Works,
         does: "Look after the queue.",
-        settle: |_| later("the command queue"),
+        settle: queue,
     },
     Verb {
         name: "setup",
@@ -135,8 +149,26 @@ const PASTE: Opt<Asked> = opt(
 const JSON: Opt<Asked> = opt(
     Name::Long("json"),
     Kind::Later,
-    Takes::Nothing(|_| ()),
+    Takes::Nothing(|asked| asked.json = true),
     "Print JSON.",
+);
+const FAILED: Opt<Asked> = opt(
+    Name::Long("failed"),
+    Kind::Works,
+    Takes::Nothing(|asked| asked.failed = true),
+    "List what failed instead of what waits.",
+);
+const BODY: Opt<Asked> = opt(
+    Name::Long("body"),
+    Kind::Works,
+    Takes::Nothing(|asked| asked.body = true),
+    "Show the body too.",
+);
+const VERBOSE: Opt<Asked> = opt(
+    Name::Short('v'),
+    Kind::Works,
+    Takes::Nothing(|asked| asked.verbose = true),
+    "List the next try and the attempts too.",
 );
 
 fn login(asked: Asked) -> Result<Invocation, Failure> {
@@ -152,6 +184,50 @@ fn login(asked: Asked) -> Result<Invocation, Failure> {
             "only one of --import, --browser and --paste is possible",
         )),
     }
+}
+
+fn queue(asked: Asked) -> Result<Invocation, Failure> {
+    let Asked {
+        json,
+        failed,
+        body,
+        verbose,
+        ..
+    } = asked;
+    let mut words = asked.operands.iter();
+    let job = words
+        .next()
+        .and_then(|word| word.to_str())
+        .unwrap_or("list");
+    // An id is ASCII; whatever else was typed matches none.
+    let id = words.next().map(|word| shown(word)).unwrap_or_default();
+    for (given, option, goes_with) in [
+        (json, "--json", &["list", "show"][..]),
+        (failed, "--failed", &["list"]),
+        (verbose, "-v", &["list"]),
+        (body, "--body", &["show"]),
+    ] {
+        if given && !goes_with.contains(&job) {
+            let with = goes_with.join(" and ");
+            return Err(misuse(format!("{option} goes with queue {with} only")));
+        }
+    }
+    let job = match job {
+        "show" if json && body => {
+            return Err(misuse("only one of --json and --body is possible"));
+        }
+        "show" => QueueJob::Show { id, body, json },
+        "resend" => QueueJob::Resend { id },
+        "drop" => QueueJob::Drop { id },
+        "run" => return later("the command queue run"),
+        _ => QueueJob::List {
+            failed,
+            verbose,
+            json,
+        },
+    };
+    let config = asked.config;
+    Ok(Invocation::Queue(QueueWork { config, job }))
 }
 
 fn later(what: &'static str) -> Result<Invocation, Failure> {

@@ -20,7 +20,10 @@ pub fn usage(program: &str) -> String {
     };
     let verbs = verbs.iter().filter(|verb| verb.kind == Kind::Works);
     let mut calls: Vec<String> = verbs
-        .map(|verb| format!("{} [options]", verb.name))
+        .map(|verb| match verb.operands {
+            "" => format!("{} [options]", verb.name),
+            operands => format!("{} {operands} [options]", verb.name),
+        })
         .collect();
     // Called as sendmail365 an address cannot stand first, and nearly every caller wants -i.
     calls.push("-i [options] address ... <message".to_owned());

@@ -58,6 +58,8 @@ pub enum Invocation {
     Nothing,
     /// Take over a grant.
     Login(Login),
+    /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
+    Queue(QueueWork),
     /// Something that this version knows but cannot do, in words; the caller reports 70.
     Later { what: &'static str },
 }
@@ -180,6 +182,33 @@ pub struct Login {
     pub config: Option<PathBuf>,
     /// The file that holds the refresh token; `-` is standard input.
     pub import: Option<PathBuf>,
+}
+
+/// Something to be done with the queue other than running it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct QueueWork {
+    /// The settings to use instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    pub job: QueueJob,
+}
+
+/// What to do with the queue; an id may be the beginning of one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum QueueJob {
+    /// List what waits, or what failed.
+    List {
+        failed: bool,
+        verbose: bool,
+        json: bool,
+    },
+    /// Print how many wait.
+    Count,
+    /// Show envelope, state and header of a message.
+    Show { id: String, body: bool, json: bool },
+    /// Make a message due now.
+    Resend { id: String },
+    /// Remove a message.
+    Drop { id: String },
 }
 
 /// A command line that cannot be understood.

@@ -3,10 +3,10 @@
 //! A row only records the wish. What options mean together is settled in `parse`.
 
 use super::wishes::{
-    COUNT, DAEMON, LIST, Mode, RULES, Wishes, account, body, config, debug, debug_file,
-    dot_is_text, envid, errors, from_header, full_name, glued_ignored, help, long_o, no_aliases,
-    notify, quarantine, ret, run_queue, sender, sender_from_header, short_o, traffic_file,
-    value_ignored, verbose, version,
+    DAEMON, Mode, RULES, Wishes, account, body, config, debug, debug_file, dot_is_text, envid,
+    errors, from_header, full_name, glued_ignored, help, long_o, no_aliases, notify, quarantine,
+    ret, run_queue, sender, sender_from_header, short_o, traffic_file, value_ignored, verbose,
+    version,
 };
 use super::{misuse, shown};
 use crate::outcome::Failure;
@@ -78,9 +78,9 @@ pub(super) const MODES: &[ModeRow] = &[
     mode("H",  Mode::Nothing, Kind::Works,   "Do nothing (host status elsewhere)."),
     mode("s",  Mode::Serve,   Kind::Works,   "Speak SMTP on standard input and output."),
     mode("a",  Mode::Serve,   Kind::Works,   "As -bs."),
-    mode("p",  LIST,          Kind::Later,   "List the queue, as mailq does."),
-    mode("pc", COUNT,         Kind::Later,   "Count the entries of the queue."),
-    mode("P",  COUNT,         Kind::Later,   "As -bpc."),
+    mode("p",  Mode::List,    Kind::Works,   "List the queue, as mailq does."),
+    mode("pc", Mode::Count,   Kind::Works,   "Count the entries of the queue."),
+    mode("P",  Mode::Count,   Kind::Works,   "As -bpc."),
     mode("i",  Mode::Aliases, Kind::Works,   "Check the aliases file, as newaliases does."),
     mode("v",  Mode::Verify,  Kind::Works,   "Show what becomes of the addresses."),
     mode("C",  Mode::Check,   Kind::Works,   "Check settings, aliases and the stored sign-in."),
@@ -117,6 +117,7 @@ pub(super) const OPTIONS: &[Opt<Wishes>] = &[
     works('I', Takes::Nothing(|w| w.mode = Mode::Aliases), "As -bi."),
     long("check", Kind::Works, Takes::Nothing(|w| w.mode = Mode::Check), "As -bC."),
     long("dry-run", Kind::Works, Takes::Nothing(|w| w.dry_run = true), "Show what would be sent."),
+    long("json", Kind::Works, Takes::Nothing(|w| w.json = true), "List the queue as JSON (-bp)."),
     long("help", Kind::Works, Takes::Nothing(help), "Print this help."),
     long("version", Kind::Works, Takes::Nothing(version), "Print the version."),
     later('q', Takes::Glued("what", run_queue),    "Run the queue once."),

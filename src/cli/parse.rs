@@ -6,8 +6,8 @@
 use super::commands::{Asked, VERBS, Verb};
 use super::help::verb_usage;
 use super::options::{Name, OPTIONS, Opt, Takes};
-use super::wishes::{LIST, Mode, Wishes};
-use super::{Invocation, Invoked, Submission, misuse, shown};
+use super::wishes::{Mode, Wishes};
+use super::{Invocation, Invoked, QueueJob, QueueWork, Submission, misuse, shown};
 use crate::outcome::Failure;
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -62,7 +62,7 @@ fn is_option(word: &OsStr) -> bool {
 /// The sendmail interface, and the values of `Invoked` that go with it: drain and quiet.
 fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, bool, bool) {
     let mode = match name {
-        b"mailq" => LIST,
+        b"mailq" => Mode::List,
         b"newaliases" => Mode::Aliases,
         _ => Mode::Deliver,
     };
@@ -129,6 +129,9 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
     let submission = wishes.submission;
     let has_words = !submission.recipients.is_empty();
     let has_message = submission.recipients_from_header || wishes.dry_run;
+    if wishes.json && wishes.mode != Mode::List {
+        return Err(misuse("--json goes with -bp only"));
+    }
     match wishes.mode {
         Mode::Deliver if !has_words && !submission.recipients_from_header => {
             if wishes.asks_version {
@@ -158,6 +161,18 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
         Mode::Check => Ok(Invocation::Check {
             config: submission.config,
         }),
+        Mode::List => Ok(Invocation::Queue(QueueWork {
+            config: submission.config,
+            job: QueueJob::List {
+                failed: false,
+                verbose: submission.verbose,
+                json: wishes.json,
+            },
+        })),
+        Mode::Count => Ok(Invocation::Queue(QueueWork {
+            config: submission.config,
+            job: QueueJob::Count,
+        })),
         Mode::Later(what) => later(what),
         Mode::Refused(why) => Err(misuse("no such mode").because(why)),
     }
@@ -293,6 +308,18 @@ mod tests {
             Ok(Invocation::Later { what }) => what,
             other => panic!("{line}: {other:?}"),
         }
+    }
+
+    fn work(job: QueueJob) -> Invocation {
+        Invocation::Queue(QueueWork { config: None, job })
+    }
+
+    fn listed() -> Invocation {
+        work(QueueJob::List {
+            failed: false,
+            verbose: false,
+            json: false,
+        })
     }
 
     /// The part of a submission that callers rely on, in one line.
@@ -486,7 +513,7 @@ mod tests {
             );
             assert!(!invoked.drain);
         }
-        assert_eq!(later("/usr/bin/mailq"), "the list of the queue (-bp)");
+        assert_eq!(called("/usr/bin/mailq").invocation.ok(), Some(listed()));
     }
 
     #[test]
@@ -701,14 +728,14 @@ mod tests {
 
     #[test]
     fn modes_without_a_message_take_neither_recipients_nor_t() {
-        let modes = ["-bp", "-bpc", "-bP", "-q", "-qf"];
+        let modes = ["-q", "-qf"];
         for mode in modes.iter().chain(&["-q15m", "-qI42", "-q!Rjoe", "-qSx"]) {
             assert!(!later(&format!("sendmail -v {mode}")).is_empty());
             failure(&format!("sendmail {mode} root"));
             failure(&format!("sendmail -t {mode}"));
         }
         for mode in [
-            "-bV", "-bh", "-bH", "-bs", "-ba", "-bi", "-I", "-bC", "--check",
+            "-bV", "-bh", "-bH", "-bs", "-ba", "-bi", "-I", "-bC", "--check", "-bp", "-bpc", "-bP",
         ] {
             failure(&format!("sendmail {mode} root"));
             failure(&format!("sendmail {mode} -t"));
@@ -752,7 +779,7 @@ mod tests {
         for line in ["newaliases", "sendmail -I", "mailq -bi"] {
             assert_eq!(called(line).invocation.ok(), Some(aliases()), "{line}");
         }
-        assert_eq!(later("newaliases -bp"), "the list of the queue (-bp)");
+        assert_eq!(called("newaliases -bp").invocation.ok(), Some(listed()));
         assert_eq!(later("mailq -q"), "a run of the queue (-q)");
         assert_eq!(digest(&submission("-q -bm root")), "root");
         assert!(called("mailq -bm root").invocation.is_ok());
@@ -892,29 +919,62 @@ mod tests {
             later("sendmail365 login --browser"),
             "login with a browser (--browser)"
         );
-        for line in [
-            "doctor",
-            "status --json",
-            "test -C f a@x.test",
-            "queue",
-            "queue list",
-            "setup",
-        ] {
+        for line in ["doctor", "status --json", "test -C f a@x.test", "setup"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"
             );
         }
-        for line in [
-            "queue --json run",
-            "queue show 42 --json",
-            "queue drop 42",
-            "explain 550 5.7.60",
-        ] {
+        for line in ["queue run", "explain 550 5.7.60"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn the_queue_is_listed_shown_and_tended() {
+        let id = || "42".to_owned();
+        let list = |failed, verbose, json| {
+            work(QueueJob::List {
+                failed,
+                verbose,
+                json,
+            })
+        };
+        let all = [
+            ("sendmail -bp", listed()),
+            ("sendmail -bp -v --json", list(false, true, true)),
+            ("sendmail -bpc", work(QueueJob::Count)),
+            ("mailq -bP", work(QueueJob::Count)),
+            ("sendmail365 queue", listed()),
+            (
+                "sendmail365 queue --failed list -v",
+                list(true, true, false),
+            ),
+            (
+                "sendmail365 queue show 42 --body",
+                work(QueueJob::Show {
+                    id: id(),
+                    body: true,
+                    json: false,
+                }),
+            ),
+            (
+                "sendmail365 queue resend 42",
+                work(QueueJob::Resend { id: id() }),
+            ),
+            (
+                "sendmail365 queue drop 42",
+                work(QueueJob::Drop { id: id() }),
+            ),
+        ];
+        for (line, wanted) in all {
+            assert_eq!(called(line).invocation.ok(), Some(wanted), "{line}");
+        }
+        for line in ["sendmail --json root", "sendmail -bpc --json", "mailq -t"] {
+            failure(line);
         }
     }
 
@@ -956,6 +1016,10 @@ mod tests {
             "test a b",
             "queue x",
             "queue show",
+            "queue drop 42 --json",
+            "queue run --json",
+            "queue --body",
+            "queue show 42 --failed",
             "explain",
         ] {
             failure(&format!("sendmail365 {line}"));

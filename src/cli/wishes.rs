@@ -17,6 +17,8 @@ pub(super) struct Wishes {
     pub(super) mode: Mode,
     /// `--dry-run`.
     pub(super) dry_run: bool,
+    /// `--json`.
+    pub(super) json: bool,
     /// `-d0.1`.
     pub(super) asks_version: bool,
     /// An answer that makes the rest of the words meaningless: `--help`, `--version`.
@@ -32,6 +34,8 @@ pub(super) enum Mode {
     Verify,
     Aliases,
     Check,
+    List,
+    Count,
     Serve,
     Run,
     Version,
@@ -42,8 +46,6 @@ pub(super) enum Mode {
     Refused(&'static str),
 }
 
-pub(super) const LIST: Mode = Mode::Later("the list of the queue (-bp)");
-pub(super) const COUNT: Mode = Mode::Later("the count of the queue (-bpc)");
 pub(super) const DAEMON: Mode =
     Mode::Refused("there is no daemon; each call sends its message while the caller waits");
 pub(super) const RULES: Mode = Mode::Refused("there are no rewriting rules to test");

@@ -16,6 +16,7 @@ pub mod choice;
 mod disk;
 pub mod entry;
 pub mod gate;
+pub mod list;
 pub mod locked;
 pub mod octets;
 mod protocol;

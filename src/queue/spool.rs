@@ -8,7 +8,7 @@ use super::locked::{self, Locked, Passed};
 use super::octets::{Stored, peek_uid};
 use super::protocol::{self, Committed, Parcel, Room, Trouble};
 use super::state::State;
-use super::sweep::Failed;
+use super::sweep::{Failed, in_use};
 use super::trouble::{explain, open_to_all};
 use crate::outcome::{Class, Failure, QueueId, Stage};
 use crate::sys::file::{open_existing, space};
@@ -40,12 +40,14 @@ pub struct Deposit<'a> {
 }
 
 /// What stands in queue/.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listing {
     /// Oldest first.
     pub entries: Vec<Listed>,
     /// What no submission has put there: to be quarantined.
     pub strangers: Vec<Stranger>,
+    /// Who owns the directory: the service account, or the user of a spool of his own.
+    pub account: u32,
 }
 
 /// An entry as the directory shows it.
@@ -174,6 +176,14 @@ impl Spool {
         locked::read(&path, listed.owner, &file)
     }
 
+    /// Whether another process works on an entry at this moment.
+    ///
+    /// Asking takes the entry in hand for an instant: only for one whose state says that an attempt
+    /// was begun, or a runner that comes by would pass over it.
+    pub fn in_hand(&self, listed: &Listed) -> bool {
+        in_use(&self.rooms().path((Room::Queue, &listed.id.to_string())))
+    }
+
     /// Takes an entry in hand.
     pub fn open_locked(&self, listed: &Listed) -> Result<Locked<'_>, Passed> {
         Locked::open(self.rooms(), listed)
@@ -198,7 +208,7 @@ impl Spool {
         };
         let file = open_existing(&path, true).map_err(blame)?;
         file.try_lock().map_err(|error| blame(error.into()))?;
-        let stored = locked::read(&path, failed.uid, &file).map_err(|passed| {
+        let stored = locked::read(&path, failed.owner, &file).map_err(|passed| {
             Failure::new(Class::Data, what.as_str())
                 .because(format!(
                     "the file is no entry that can be read ({})",
@@ -281,7 +291,11 @@ impl Spool {
             }
         }
         entries.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(Listing { entries, strangers })
+        Ok(Listing {
+            entries,
+            strangers,
+            account,
+        })
     }
 
     fn put(
@@ -326,18 +340,22 @@ impl Stranger {
     }
 }
 
-/// An entry with its submitter. Through the helper socket the service account owns every file; then
-/// the file says for whom, and only that account or root can have written it.
 fn listed(id: QueueId, path: &Path, metadata: &Metadata, account: u32) -> Listed {
     let owner = metadata.uid();
-    let vouched = owner == account || owner == 0;
-    let uid = vouched.then(|| peek(path).ok().flatten()).flatten();
     Listed {
         id,
-        uid: uid.unwrap_or(owner),
+        uid: submitter(path, owner, account),
         size_bytes: metadata.len(),
         owner,
     }
+}
+
+/// Who handed in the message of a file. Through the helper socket the service account owns every
+/// file; then the file says for whom, and only that account or root can have written it.
+pub(super) fn submitter(path: &Path, owner: u32, account: u32) -> u32 {
+    let vouched = owner == account || owner == 0;
+    let uid = vouched.then(|| peek(path).ok().flatten()).flatten();
+    uid.unwrap_or(owner)
 }
 
 fn peek(path: &Path) -> io::Result<Option<u32>> {

@@ -1,14 +1,18 @@
 //! What stays behind, and how long.
 
+use super::locked::{self, Passed};
+use super::octets::Stored;
 use super::protocol::{self, Disk, Room};
-use super::spool::{Reason, Spool};
+use super::spool::{Reason, Spool, submitter};
 use super::trouble::explain;
 use crate::outcome::{Failure, QueueId};
-use crate::sys::file::open_existing;
+use crate::sys::file::{open_dir, open_existing};
 use std::fs::{self, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+const NOT_READ: &str = "the spool cannot be read";
 
 const HOUR: u64 = 3600;
 
@@ -28,28 +32,51 @@ pub struct Failed {
     pub id: Option<QueueId>,
     /// The word of a `Reason`.
     pub reason: String,
+    /// Who handed the message in: the owner of the file, or whom the service account vouches for.
     pub uid: u32,
     pub size_bytes: u64,
     /// When it was put there, in seconds since 1970.
     pub since: u64,
+    pub(super) owner: u32,
 }
 
 impl Spool {
     /// What stands in failed/, oldest first.
     pub fn failed(&self) -> Result<Vec<Failed>, Failure> {
+        let path = self.rooms().room(Room::Failed);
+        let account = open_dir(&path).and_then(|dir| Ok(dir.metadata()?.uid()));
+        let account = account.map_err(|error| explain(NOT_READ, &path, &error))?;
         let mut all = self.files(Room::Failed, |name, metadata| {
             let (id, reason) = name.split_once('.').unwrap_or((name, ""));
             Failed {
                 name: name.to_owned(),
                 id: QueueId::parse(id),
                 reason: reason.split('.').next().unwrap_or_default().to_owned(),
-                uid: metadata.uid(),
+                uid: submitter(&path.join(name), metadata.uid(), account),
                 size_bytes: metadata.len(),
                 since: u64::try_from(metadata.ctime()).unwrap_or(0),
+                owner: metadata.uid(),
             }
         })?;
         all.sort_by(|one, other| (one.since, &one.name).cmp(&(other.since, &other.name)));
         Ok(all)
+    }
+
+    /// Reads a message in failed/, for lists.
+    pub fn read_failed(&self, failed: &Failed) -> Result<Stored, Passed> {
+        let path = self.rooms().path((Room::Failed, &failed.name));
+        let file = open_existing(&path, false).map_err(locked::not_opened)?;
+        locked::read(&path, failed.owner, &file)
+    }
+
+    /// Deletes a message in failed/.
+    pub fn remove_failed(&self, failed: &Failed) -> Result<(), Failure> {
+        let place = (Room::Failed, failed.name.as_str());
+        let removed = self.rooms().unlink(place);
+        removed.map_err(|error| {
+            let what = format!("{} cannot be removed", failed.name);
+            explain(&what, &self.rooms().path(place), &error)
+        })
     }
 
     /// Moves drafts that no process writes any more to failed/, and tells their names.
@@ -128,13 +155,13 @@ impl Spool {
             }
             Ok(found)
         };
-        look().map_err(|error| explain("the spool cannot be read", &path, &error))
+        look().map_err(|error| explain(NOT_READ, &path, &error))
     }
 }
 
 /// Whether a process still writes a draft. One that its writer never opened to the group cannot be
 /// asked; its age has to do, and a writer that finds it gone fails cleanly.
-fn in_use(path: &Path) -> bool {
+pub(super) fn in_use(path: &Path) -> bool {
     let locked = open_existing(path, false).map(|file| file.try_lock());
     matches!(locked, Ok(Err(TryLockError::WouldBlock)))
 }

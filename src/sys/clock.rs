@@ -40,14 +40,13 @@ impl LocalTime {
 
     /// Date and time as RFC 5322 section 3.3 writes them: `Sun, 22 Nov 2026 04:06:27 +0000`.
     pub fn rfc5322(&self) -> String {
-        const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
         let tm = &self.parts;
         let minutes = tm.tm_gmtoff / 60;
         let sign = if minutes < 0 { '-' } else { '+' };
         let minutes = minutes.abs();
         format!(
             "{}, {} {} {} {} {sign}{:02}{:02}",
-            DAYS[index(tm.tm_wday, 7)],
+            self.day(),
             tm.tm_mday,
             self.month(),
             i64::from(tm.tm_year) + 1900,
@@ -57,9 +56,19 @@ impl LocalTime {
         )
     }
 
+    /// Day and time as lists of mail write them: `Sun Nov 22 04:06:27`.
+    pub fn listing(&self) -> String {
+        format!("{} {}", self.day(), self.syslog())
+    }
+
     /// The stamp of a syslog line (RFC 3164 section 4.1.2): `Nov 22 04:06:27`.
     pub fn syslog(&self) -> String {
         format!("{} {:2} {}", self.month(), self.parts.tm_mday, self.time())
+    }
+
+    fn day(&self) -> &'static str {
+        const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+        DAYS[index(self.parts.tm_wday, 7)]
     }
 
     fn month(&self) -> &'static str {
