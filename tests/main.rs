@@ -21,6 +21,7 @@ mod man;
 mod modes;
 mod properties;
 mod queue;
+mod queue_list;
 mod readme;
 mod stdio;
 mod submission;

@@ -5,7 +5,6 @@
 use crate::cli::{QueueJob, QueueWork};
 use crate::config::Config;
 use crate::outcome::{Class, Failure, Outcome, QueueId, Stage, printable};
-use crate::queue::gate::Gate;
 use crate::queue::list::{self, Row, View};
 use crate::queue::{Entry, Failed, Listed, Listing, Passed, Spool, State, Stored};
 use crate::sys::caller::Caller;
@@ -96,7 +95,7 @@ impl<'a> Counter<'a> {
             return Ok(());
         }
         let queue = &self.config.queue;
-        let open = self.gate().and_then(|gate| gate.breaker(self.now));
+        let open = self.config.gate().breaker(self.now);
         stdio::say(&list::text(&View {
             rows: &rows,
             failed: self.failed.len(),
@@ -249,15 +248,6 @@ impl<'a> Counter<'a> {
             failed: Some(failed.reason.clone()),
         };
         Some((row, stored))
-    }
-
-    fn gate(&self) -> Option<Gate> {
-        let queue = &self.config.queue;
-        Some(Gate {
-            dir: self.config.token_dirs.last()?.clone(),
-            connections: queue.connections,
-            per_minute: queue.per_minute,
-        })
     }
 
     fn seconds(&self) -> u64 {

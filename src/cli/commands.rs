@@ -1,7 +1,7 @@
 //! The verbs of sendmail365, once: parser and help are read out of these rows.
 
 use super::options::{Kind, Name, Opt, Takes, opt};
-use super::{Invocation, Login, QueueJob, QueueWork, misuse, shown};
+use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, misuse, shown};
 use crate::outcome::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -219,7 +219,12 @@ fn queue(asked: Asked) -> Result<Invocation, Failure> {
         "show" => QueueJob::Show { id, body, json },
         "resend" => QueueJob::Resend { id },
         "drop" => QueueJob::Drop { id },
-        "run" => return later("the command queue run"),
+        "run" => {
+            return Ok(Invocation::RunQueue(QueueRun {
+                config: asked.config,
+                ..QueueRun::default()
+            }));
+        }
         _ => QueueJob::List {
             failed,
             verbose,

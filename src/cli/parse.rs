@@ -173,13 +173,8 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
             config: submission.config,
             job: QueueJob::Count,
         })),
-        Mode::Later(what) => later(what),
         Mode::Refused(why) => Err(misuse("no such mode").because(why)),
     }
-}
-
-fn later(what: &'static str) -> Result<Invocation, Failure> {
-    Ok(Invocation::Later { what })
 }
 
 /// The verbs of sendmail365.

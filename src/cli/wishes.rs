@@ -40,8 +40,6 @@ pub(super) enum Mode {
     Run,
     Version,
     Nothing,
-    /// A mode without addresses that this version does not have, in words.
-    Later(&'static str),
     /// A mode that will never be there, and why.
     Refused(&'static str),
 }
