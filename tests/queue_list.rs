@@ -3,13 +3,14 @@
 use crate::binary;
 use crate::host::{Host, Ran, finish};
 use crate::tenant::Tenant;
-use sendmail365::outcome::QueueId;
+use sendmail365::outcome::{Failure, QueueId, Stage};
 use sendmail365::queue::entry::{Origin, Recipient, Via};
+use sendmail365::queue::gate::{Attempt, Gate, Who};
 use sendmail365::queue::{Caps, Class, Deposit, Entry, Mark, Reason, Spool, State};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const NOBODY: u32 = 65534;
 
@@ -173,6 +174,36 @@ fn mailq_prints_the_columns_of_postfix_and_the_total_last() {
     }
     let ran = post.host.sendmail(["-bp", "-v"], "");
     assert!(ran.exits(0).stdout.contains(", 1 attempt)"), "{ran:#?}");
+}
+
+#[test]
+fn a_hold_of_the_host_is_the_first_line_even_of_an_empty_queue() {
+    let post = post();
+    let gate = Gate {
+        dir: post.host.path("var/state"),
+        connections: 2,
+        per_minute: 25,
+    };
+    gate.create_missing().unwrap();
+    let failure = Failure::hold("x").at(Stage::Auth).with_code(535);
+    let attempt = Attempt {
+        failure: &failure,
+        who: Who::Runner,
+        uid: 0,
+        not_before: None,
+        disturbed: false,
+    };
+    assert!(gate.open(SystemTime::now(), &attempt).is_some());
+    let ran = post.queue([]);
+    let lines: Vec<&str> = ran.exits(0).stdout.lines().collect();
+    assert!(
+        lines[0].starts_with("Delivery is on hold since "),
+        "{ran:#?}"
+    );
+    assert!(lines[0].ends_with("; `sendmail365 login` ends it"));
+    assert_eq!(lines[1..], ["Mail queue is empty"]);
+    gate.close();
+    assert_eq!(post.queue([]).stdout, "Mail queue is empty\n");
 }
 
 #[test]
