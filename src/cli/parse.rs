@@ -267,6 +267,7 @@ fn misread(error: lexopt::Error) -> Failure {
 mod tests {
     use super::*;
     use crate::cli::{BodyType, Delivery, Login, Notify, Ret, Submission};
+    use crate::cli::{QueuePart, QueueRun};
     use crate::outcome::{Class, Stage};
     use std::os::unix::ffi::OsStringExt;
     use std::path::PathBuf;
@@ -690,6 +691,32 @@ mod tests {
         assert!(parse(Vec::new()).invocation.is_err());
     }
 
+    fn runs(line: &str) -> QueueRun {
+        match called(line).invocation {
+            Ok(Invocation::RunQueue(run)) => run,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_run_of_the_queue_is_limited_by_its_filters() {
+        assert!(runs("sendmail -qf").at_once);
+        assert_eq!(runs("sendmail365 queue run"), QueueRun::default());
+        let filters = runs("sendmail -qI42 -q!Rjoe -qSx").filters;
+        let seen: Vec<(QueuePart, &str, bool)> = filters
+            .iter()
+            .map(|filter| (filter.part, filter.text.as_str(), filter.negated))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (QueuePart::Id, "42", false),
+                (QueuePart::Recipient, "joe", true),
+                (QueuePart::Sender, "x", false),
+            ]
+        );
+    }
+
     #[test]
     fn unknown_options_are_refused_and_named() {
         assert_eq!(failure("sendmail -Z").what(), "unknown option -Z");
@@ -725,7 +752,7 @@ mod tests {
     fn modes_without_a_message_take_neither_recipients_nor_t() {
         let modes = ["-q", "-qf"];
         for mode in modes.iter().chain(&["-q15m", "-qI42", "-q!Rjoe", "-qSx"]) {
-            assert!(!later(&format!("sendmail -v {mode}")).is_empty());
+            runs(&format!("sendmail -v {mode}"));
             failure(&format!("sendmail {mode} root"));
             failure(&format!("sendmail -t {mode}"));
         }
@@ -775,7 +802,7 @@ mod tests {
             assert_eq!(called(line).invocation.ok(), Some(aliases()), "{line}");
         }
         assert_eq!(called("newaliases -bp").invocation.ok(), Some(listed()));
-        assert_eq!(later("mailq -q"), "a run of the queue (-q)");
+        assert_eq!(runs("mailq -q"), QueueRun::default());
         assert_eq!(digest(&submission("-q -bm root")), "root");
         assert!(called("mailq -bm root").invocation.is_ok());
     }
@@ -920,7 +947,7 @@ mod tests {
                 "{line}"
             );
         }
-        for line in ["queue run", "explain 550 5.7.60"] {
+        for line in ["explain 550 5.7.60"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"
