@@ -947,7 +947,7 @@ mod tests {
                 "{line}"
             );
         }
-        for line in ["explain 550 5.7.60"] {
+        for line in ["explain 550 5.7.60", "explain 535"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"

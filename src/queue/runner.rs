@@ -376,3 +376,231 @@ fn places(
         .filter_map(|((place, _), fortune)| Some((*place, mark(fortune)?)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::QueueId;
+    use crate::queue::spool::tests::{Scratch, entry};
+    use crate::queue::{Caps, Deposit, Spool, Stored};
+    use std::cell::Cell;
+    use std::time::SystemTime;
+
+    const DAY: u64 = 86_400;
+
+    /// A server with a mood, and a count of what it and the reader of notices saw.
+    struct Server<'a> {
+        mood: &'a dyn Fn(u64) -> Mood,
+        clock: &'a Cell<u64>,
+        reached: usize,
+        tried_at: Vec<u64>,
+        notices: usize,
+    }
+
+    enum Mood {
+        Takes,
+        Defers,
+        Down,
+    }
+
+    impl Carrier for Server<'_> {
+        fn ready(&mut self) -> Result<(), Failure> {
+            self.reached += 1;
+            match (self.mood)(self.clock.get()) {
+                Mood::Down => Err(Failure::defer("no connection").at(Stage::Connect)),
+                _ => Ok(()),
+            }
+        }
+
+        fn carry(&mut self, _: &Stored, pending: &[Recipient]) -> Carried {
+            self.tried_at.push(self.clock.get());
+            match (self.mood)(self.clock.get()) {
+                Mood::Takes => Carried {
+                    fortunes: vec![Fortune::Accepted("250 ok".to_owned()); pending.len()],
+                    failure: None,
+                },
+                _ => Carried {
+                    fortunes: vec![Fortune::Waits; pending.len()],
+                    failure: Some(Failure::defer("deferred").because("451 4.3.0 later")),
+                },
+            }
+        }
+
+        fn notify(
+            &mut self,
+            _: &QueueId,
+            _: &Stored,
+            _: &[(String, String)],
+        ) -> Result<(), Failure> {
+            self.notices += 1;
+            Ok(())
+        }
+    }
+
+    fn pass(spool: &Spool, server: &mut Server<'_>) -> Tally {
+        let clock = server.clock;
+        let log = Log::new(None, None);
+        let pass = Pass {
+            spool,
+            retry: Retry {
+                lifetime: Duration::from_secs(5 * DAY),
+            },
+            choice: Choice::default(),
+            log: &log,
+            clock: &|| clock.get(),
+            random: &|| u64::MAX / 2,
+            interrupted: &|| false,
+        };
+        pass.run(server).unwrap()
+    }
+
+    /// Lets the timer run every minute until `end`.
+    fn minutes(spool: &Spool, server: &mut Server<'_>, end: u64) {
+        while server.clock.get() < end {
+            pass(spool, server);
+            server.clock.set(server.clock.get() + 60);
+        }
+    }
+
+    #[test]
+    fn an_outage_of_a_day_costs_attempts_at_the_pauses_and_no_mail() {
+        let scratch = Scratch::new();
+        let id = scratch.commit(1);
+        let clock = Cell::new(id.arrival_seconds());
+        let end = clock.get() + DAY;
+        let mood = |now| if now < end { Mood::Defers } else { Mood::Takes };
+        let mut server = Server {
+            mood: &mood,
+            clock: &clock,
+            reached: 0,
+            tried_at: vec![],
+            notices: 0,
+        };
+        minutes(&scratch.spool, &mut server, end + 2 * 3600);
+        let pauses: Vec<u64> = server
+            .tried_at
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) / 60)
+            .collect();
+        assert_eq!(pauses[..6], [1, 2, 4, 8, 15, 30]);
+        assert!(pauses[6..].iter().all(|pause| *pause == 60), "{pauses:?}");
+        assert_eq!((scratch.names("queue").len(), server.notices), (0, 0));
+        assert!(server.tried_at.len() < 35, "{}", server.tried_at.len());
+    }
+
+    #[test]
+    fn a_message_that_nobody_takes_comes_back_once_and_is_kept() {
+        let scratch = Scratch::new();
+        let entry = Entry {
+            sender: Some("alerts@x.test".to_owned()),
+            ..entry(33)
+        };
+        let deposit = Deposit {
+            entry: &entry,
+            message: &[b"Subject: x\r\n", b"\r\n", b"hi\r\n"],
+        };
+        let id = QueueId::new(SystemTime::UNIX_EPOCH + Duration::from_secs(DAY), 1);
+        scratch
+            .spool
+            .commit(&id, &deposit, &Caps::default())
+            .unwrap();
+        let clock = Cell::new(id.arrival_seconds());
+        let end = clock.get() + 6 * DAY;
+        let mood = |_| Mood::Defers;
+        let mut server = Server {
+            mood: &mood,
+            clock: &clock,
+            reached: 0,
+            tried_at: vec![],
+            notices: 0,
+        };
+        minutes(&scratch.spool, &mut server, end);
+        assert_eq!((server.notices, scratch.names("queue").len()), (1, 0));
+        assert_eq!(scratch.names("failed"), [format!("{id}.expired")]);
+    }
+
+    #[test]
+    fn a_clock_that_was_in_1970_gives_nothing_back() {
+        let scratch = Scratch::new();
+        let id = scratch.commit(1);
+        let clock = Cell::new(0);
+        let mood = |now| if now < DAY { Mood::Defers } else { Mood::Takes };
+        let mut server = Server {
+            mood: &mood,
+            clock: &clock,
+            reached: 0,
+            tried_at: vec![],
+            notices: 0,
+        };
+        minutes(&scratch.spool, &mut server, 3600);
+        assert_eq!(scratch.names("queue").len(), 1);
+        clock.set(id.arrival_seconds() + 400 * DAY);
+        pass(&scratch.spool, &mut server);
+        assert_eq!((scratch.names("queue").len(), server.notices), (0, 0));
+        assert!(scratch.names("failed").is_empty(), "it was sent");
+    }
+
+    #[test]
+    fn a_dead_server_is_asked_once_a_pass_and_ages_nobody() {
+        let scratch = Scratch::new();
+        for number in 1..=500 {
+            scratch.commit(number);
+        }
+        let clock = Cell::new(scratch.commit(501).arrival_seconds() + 10);
+        let mood = |_| Mood::Down;
+        let mut server = Server {
+            mood: &mood,
+            clock: &clock,
+            reached: 0,
+            tried_at: vec![],
+            notices: 0,
+        };
+        let tally = pass(&scratch.spool, &mut server);
+        assert!(tally.stopped.is_some());
+        assert_eq!((server.reached, scratch.names("queue").len()), (1, 501));
+        let listing = scratch.spool.list().unwrap();
+        let attempts = |listed| scratch.spool.read(listed).unwrap().entry.state.attempts;
+        assert!(listing.entries.iter().all(|listed| attempts(listed) == 0));
+    }
+
+    #[test]
+    fn a_second_pass_leaves_the_first_alone() {
+        let scratch = Scratch::new();
+        scratch.commit(1);
+        let _lock = scratch.spool.runner_lock().unwrap().unwrap();
+        let clock = Cell::new(u64::MAX / 2);
+        let mood = |_| Mood::Takes;
+        let mut server = Server {
+            mood: &mood,
+            clock: &clock,
+            reached: 0,
+            tried_at: vec![],
+            notices: 0,
+        };
+        assert!(pass(&scratch.spool, &mut server).busy);
+        assert_eq!(server.reached, 0);
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_put_aside_and_the_others_delivered() {
+        let scratch = Scratch::new();
+        let id = scratch.commit(1);
+        let damaged = scratch.commit(2);
+        let whole = scratch.octets("queue", &damaged.to_string());
+        scratch.write("queue", &damaged.to_string(), &whole[..whole.len() - 5]);
+        scratch.write("queue", "README", b"no entry");
+        let clock = Cell::new(id.arrival_seconds() + 10);
+        let mood = |_| Mood::Takes;
+        let mut server = Server {
+            mood: &mood,
+            clock: &clock,
+            reached: 0,
+            tried_at: vec![],
+            notices: 0,
+        };
+        let tally = pass(&scratch.spool, &mut server);
+        assert_eq!((tally.delivered, server.tried_at.len()), (1, 1));
+        assert!(scratch.names("queue").is_empty());
+        assert_eq!(scratch.names("failed").len(), 2);
+    }
+}
