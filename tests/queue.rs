@@ -241,3 +241,67 @@ fn more_recipients_than_a_transaction_takes_all_get_the_message_once() {
     assert_eq!(tenant.received().len(), 3);
     assert!(host.spooled("queue").is_empty());
 }
+
+/// 200 processes at once, 20 of them killed, two connections for all: one refresh, the mailbox's
+/// limit is never met, and every message whose sender saw 0 arrives once in the end.
+#[test]
+fn two_hundred_processes_share_two_connections_and_lose_nothing() {
+    let tenant = Tenant::start();
+    let mut host = Host::with_queue(&binary(), &tenant);
+    host.set("limits", "per_minute", "1000");
+    crate::token::expire(&host);
+    let requests = tenant.token_requests().len();
+    let message = |number: usize| {
+        format!(
+            "From: Alerts <alerts@contoso.test>\nTo: ops@example.com\nSubject: n{number}\n\nx\n"
+        )
+    };
+    let alone = crate::host::alone();
+    let mut children: Vec<std::process::Child> = (0..200)
+        .map(|number| {
+            host.write(&format!("home/m{number}"), message(number));
+            let input = std::fs::File::open(host.path(&format!("home/m{number}"))).unwrap();
+            host.command("sendmail", ["-t", "-i"])
+                .stdin(input)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children.iter_mut().skip(7).step_by(10) {
+        let _ = child.kill();
+    }
+    let promised: Vec<usize> = children
+        .iter_mut()
+        .enumerate()
+        .filter_map(|(number, child)| child.wait().unwrap().success().then_some(number))
+        .collect();
+    drop(alone);
+    assert!(promised.len() >= 180, "{}", promised.len());
+    for _ in 0..20 {
+        if host.spooled("queue").is_empty() {
+            break;
+        }
+        run(&host);
+    }
+    assert!(host.spooled("queue").is_empty(), "{}", host.log());
+    let subjects: Vec<String> = tenant
+        .received()
+        .iter()
+        .map(|one| one.field("subject").join("").trim().to_owned())
+        .collect();
+    for number in promised {
+        let count = subjects
+            .iter()
+            .filter(|subject| **subject == format!("n{number}"))
+            .count();
+        assert_eq!(count, 1, "message {number}");
+    }
+    assert_eq!(tenant.token_requests().len() - requests, 1);
+    let refused = tenant
+        .connections()
+        .iter()
+        .any(|one| one.replies().iter().any(|line| line.starts_with("432")));
+    assert!(!refused, "the mailbox's limit of connections was met");
+}

@@ -14,7 +14,7 @@ use std::process::Command;
 /// Makes the stored access token worthless, so that the next message needs a refresh.
 ///
 /// Done as time would do it: the slot keeps everything else.
-fn expire(host: &Host) {
+pub fn expire(host: &Host) {
     for name in [
         "etc/tokens/token.0",
         "etc/tokens/token.1",
