@@ -195,9 +195,11 @@ impl Pass<'_> {
             matches!(fortune, Fortune::Accepted(_)).then_some(Mark::Done)
         });
         if !accepted.is_empty() {
+            // Nothing comes between the server's word and the mark: a kill there sends it twice.
+            let marked = locked.mark(&accepted);
             let line = journal.line("sent").number("nrcpt", accepted.len() as u64);
             journal.write(Level::Info, &line.text("reason", &carried.last_reply()));
-            if let Err(failure) = locked.mark(&accepted) {
+            if let Err(failure) = marked {
                 tally.stopped = Some(failure.clone());
                 return Err(self.unrecorded(locked, journal, failure));
             }

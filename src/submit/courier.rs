@@ -57,9 +57,11 @@ pub(super) fn pass(
         desk,
         who,
         link: None,
+        delivered: false,
         watch,
     };
     let tally = pass.run(&mut courier);
+    courier.tell_of_success();
     if let Some(link) = courier.link.take() {
         link.session.quit();
     }
@@ -70,11 +72,14 @@ struct Courier<'a, 'w> {
     desk: &'a Desk<'a>,
     who: Who,
     link: Option<Link>,
+    /// The server has taken a message, and the other processes do not know yet.
+    delivered: bool,
     watch: &'a mut smtp::Watch<'w>,
 }
 
 impl Carrier for Courier<'_, '_> {
     fn ready(&mut self) -> Result<(), Failure> {
+        self.tell_of_success();
         may_go(self.desk, self.who)?;
         if self.link.as_ref().is_some_and(|link| link.session.usable()) {
             return Ok(());
@@ -88,7 +93,7 @@ impl Carrier for Courier<'_, '_> {
     fn carry(&mut self, stored: &Stored, pending: &[Recipient]) -> Carried {
         match self.submit(stored, pending) {
             Ok(receipt) => {
-                self.desk.config.gate().close();
+                self.delivered = true;
                 carried(&receipt.verdicts, Some(&receipt.reply), None)
             }
             Err(refusal) if refusal.verdicts.is_empty() => {
@@ -153,6 +158,13 @@ impl Carrier for Courier<'_, '_> {
 }
 
 impl Courier<'_, '_> {
+    /// Ends the outage that others may know of; not before what was delivered is marked.
+    fn tell_of_success(&mut self) {
+        if std::mem::take(&mut self.delivered) {
+            self.desk.config.gate().close();
+        }
+    }
+
     fn submit(
         &mut self,
         stored: &Stored,
