@@ -14,6 +14,7 @@
 mod callers;
 mod cases;
 mod configuration;
+mod crash;
 mod environment;
 mod host;
 mod input;
