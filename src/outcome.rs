@@ -10,6 +10,8 @@ pub enum Outcome {
     Sent,
     /// The message is durably here and will be sent; why it was not sent at once.
     Queued(QueueId, Failure),
+    /// The caller took the message back by this signal; nothing was sent or kept.
+    Cancelled(i32),
     /// A job without a message did what was asked.
     Done,
 }

@@ -11,7 +11,7 @@ use crate::smtp::{self, Direction};
 use crate::submit::{self, Counter, Desk};
 use crate::sys::caller::{Caller, host_name};
 use crate::sys::log::{Journal, Level, Log};
-use crate::sys::{clock, privilege, random, stdio};
+use crate::sys::{clock, privilege, random, signal, stdio};
 use std::ffi::OsString;
 use std::io::{self, BufReader};
 use std::panic::{self, AssertUnwindSafe};
@@ -43,6 +43,11 @@ pub fn run(argv: Vec<OsString>) -> u8 {
                 queued(&program, &id, &failure);
             }
             return 0;
+        }
+        Ok(Ok(Outcome::Cancelled(signal))) => {
+            stdio::complain(&format!("{program}: cancelled"));
+            signal::die_by(signal);
+            return Class::TryAgain.code();
         }
         Ok(Err(failure)) => failure,
         Err(_) => return Class::Software.code(),
@@ -79,6 +84,9 @@ fn report_panics_without_payload(program: &str) {
 
 /// The message is safe; what keeps it from going out, and what to do if that does not pass by itself.
 fn queued(program: &str, id: &QueueId, failure: &Failure) {
+    if failure.reason() == Some("signal") && failure.fate() == Fate::Defer {
+        return stdio::complain(&format!("{program}: interrupted; queued as {id}"));
+    }
     let mut lines = failure.lines(program);
     if failure.fate() == Fate::Defer {
         lines.truncate(1);
@@ -193,6 +201,7 @@ impl<'a> Job<'a> {
             now: self.now,
             host,
             regular_file: stdio::stdin_is_regular_file(),
+            signals: None,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::sys::caller::Caller;
 use crate::sys::clock::LocalTime;
 use crate::sys::log::{Journal, Level};
 use crate::sys::random;
+use crate::sys::signal::{INTERRUPT, Signals};
 use addressing::{choose_recipients, choose_sender, sender_policy};
 use keep::{Kept, is_servers, keep, keep_copy};
 use offer::{offer, paths};
@@ -51,6 +52,19 @@ pub struct Desk<'a> {
     pub host: &'a str,
     /// Whether standard input is a regular file, which ends by itself.
     pub regular_file: bool,
+    /// Who notes a signal that asks for the end; armed once a message has been read.
+    pub signals: Option<Signals>,
+}
+
+impl Desk<'_> {
+    /// The signal that asked for the end, if one did.
+    fn signal(&self) -> Option<i32> {
+        self.signals?.taken()
+    }
+
+    fn interrupted(&self) -> bool {
+        self.signal().is_some()
+    }
 }
 
 /// Sends the message on `input` as the options ask, and writes its line to the log.
@@ -77,6 +91,7 @@ pub fn submit(
     match result? {
         Ended::Sent(_) => Ok(Outcome::Sent),
         Ended::Queued(id, failure) => Ok(Outcome::Queued(id, failure)),
+        Ended::Cancelled(signal) => Ok(Outcome::Cancelled(signal)),
     }
 }
 
@@ -85,6 +100,8 @@ enum Ended {
     Sent(smtp::Receipt),
     /// It is ours now; why it was not sent at once.
     Queued(QueueId, Failure),
+    /// By a signal from the caller's keyboard, before it was sent.
+    Cancelled(i32),
 }
 
 /// Does all that `submit` does before it asks for a token, and tells what would be sent and where.
@@ -109,6 +126,11 @@ fn deliver(
     watch: &mut smtp::Watch<'_>,
 ) -> Result<Ended, Failure> {
     let (envelope, message) = prepare(wishes, desk, input, known)?;
+    // Until here a signal kills and the caller knows; from here on the message is ours.
+    let desk = &Desk {
+        signals: Some(Signals::arm()),
+        ..*desk
+    };
     let paths = paths(&envelope)?;
     let many = paths.in_one_transaction();
     let kept = Kept {
@@ -126,9 +148,17 @@ fn deliver(
     }
     match offer(&paths, &message, &wishes.dsn, desk, watch) {
         Ok(receipt) => Ok(Ended::Sent(receipt)),
+        Err(refusal) if taken_back(&refusal, desk) => Ok(Ended::Cancelled(INTERRUPT)),
         Err(refusal) if desk.config.queue.enabled => not_taken(&kept, refusal, desk, watch),
         Err(refusal) => Err(refusal.failure),
     }
+}
+
+/// Whether the caller typed Ctrl-C in time.
+fn taken_back(refusal: &smtp::Refusal, desk: &Desk<'_>) -> bool {
+    let waits = matches!(refusal.failure.fate(), Fate::Defer | Fate::Hold);
+    let somebody_has_it = refusal.verdicts.contains(&smtp::Verdict::Accepted);
+    waits && !somebody_has_it && desk.signal() == Some(INTERRUPT)
 }
 
 /// `-odq`: not offered to the server now.

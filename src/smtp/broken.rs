@@ -12,6 +12,8 @@ use std::io::{self, ErrorKind};
 pub(crate) enum Broken {
     /// The stage's time is over.
     Deadline,
+    /// A signal asked for the end.
+    Signal,
     /// The server closed the connection.
     Closed,
     Io(io::Error),
@@ -35,6 +37,7 @@ impl Broken {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Broken::Deadline => "deadline",
+            Broken::Signal => "signal",
             Broken::Closed | Broken::Io(_) => "lost",
             Broken::Tls(Error::InvalidCertificate(_)) => "cert",
             Broken::Tls(_) => "tls",
@@ -48,6 +51,7 @@ impl Broken {
     pub(crate) fn why(&self, secret: &str) -> String {
         match self {
             Broken::Deadline => "it did not answer in time".to_owned(),
+            Broken::Signal => "a signal ended the wait".to_owned(),
             Broken::Closed => "the connection was closed".to_owned(),
             Broken::Io(error) => error.to_string(),
             Broken::Tls(error) => error.to_string(),
@@ -70,6 +74,7 @@ impl Broken {
     pub(crate) fn failure(&self, stage: Stage, context: &Context<'_>) -> Failure {
         let Context { host, port, .. } = context;
         let base = match self {
+            Broken::Signal => return interrupted(stage),
             Broken::Tls(error) => tls(error, context),
             Broken::Closed | Broken::Io(_) if stage == Stage::Tls => Failure::defer(format!(
                 "no TLS with {host}:{port}"
@@ -130,6 +135,15 @@ impl Broken {
             None => failure,
         }
     }
+}
+
+/// The failure of a submission that a signal ended before the end of the message was sent.
+pub fn interrupted(stage: Stage) -> Failure {
+    Failure::defer("interrupted")
+        .because("a signal asked the program to end, and nothing was sent")
+        .fix("send the message again")
+        .with_reason("signal")
+        .at(stage)
 }
 
 fn awaited(stage: Stage) -> &'static str {

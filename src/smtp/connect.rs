@@ -1,13 +1,13 @@
 //! From a name to a connection: addresses, raced, by way of a proxy if one is set.
 #![expect(clippy::disallowed_methods, reason = "edge: opens the connection")]
 
-use super::wire::Clock;
-use super::{Limits, Server};
-use crate::outcome::{Class, Failure, Stage, printable};
+use super::wire::{Clock, SLICE};
+use super::{Limits, Server, interrupted};
+use crate::outcome::{Class, Failure, Fate, Stage, printable};
 use crate::sys::file::error_name;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -16,11 +16,20 @@ const ADDRESSES_MAX: usize = 16;
 
 /// Connects to the server, or to the proxy and through it.
 pub(crate) fn connect(server: &Server, limits: &Limits) -> Result<TcpStream, Failure> {
+    connected(server, limits).map_err(|failure| match failure.fate() {
+        Fate::Defer if limits.interrupted() => {
+            interrupted(failure.stage().unwrap_or(Stage::Connect))
+        }
+        _ => failure,
+    })
+}
+
+fn connected(server: &Server, limits: &Limits) -> Result<TcpStream, Failure> {
     let (host, port) = match &server.proxy {
         Some((host, port)) => (host, *port),
         None => (&server.host, server.port),
     };
-    let addresses = order(resolve(host, port, limits.dns)?);
+    let addresses = order(resolve(host, port, limits)?);
     let mut tcp = race(&addresses, limits).map_err(|error| {
         let err = match error.kind() {
             ErrorKind::TimedOut => "ETIMEDOUT".to_owned(),
@@ -36,13 +45,13 @@ pub(crate) fn connect(server: &Server, limits: &Limits) -> Result<TcpStream, Fai
             .at(Stage::Connect)
     })?;
     if server.proxy.is_some() {
-        tunnel(&mut tcp, server, limits.connect)?;
+        tunnel(&mut tcp, server, limits)?;
     }
     Ok(tcp)
 }
 
 /// Asks the resolver in a thread that is left alone when it does not answer.
-fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+fn resolve(host: &str, port: u16, limits: &Limits) -> Result<Vec<SocketAddr>, Failure> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
     let asked = thread::Builder::new()
@@ -53,9 +62,9 @@ fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Fa
         });
     let answer = match asked {
         Err(error) => Err(error),
-        Ok(_) => match receiver.recv_timeout(limit) {
-            Ok(answer) => answer,
-            Err(_) => Err(io::Error::new(
+        Ok(_) => match answer(&receiver, limits) {
+            Some(answer) => answer,
+            None => Err(io::Error::new(
                 ErrorKind::TimedOut,
                 "the resolver did not answer",
             )),
@@ -71,6 +80,20 @@ fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Fa
         .fix("check [smtp] host, /etc/resolv.conf and the network, then try again")
         .with_err(resolver_error(&error))
         .at(Stage::Dns))
+}
+
+fn answer<T>(receiver: &Receiver<T>, limits: &Limits) -> Option<T> {
+    let clock = Clock::stage(limits.dns);
+    while let Some(left) = clock.left()
+        && !limits.interrupted()
+    {
+        match receiver.recv_timeout(left.min(SLICE)) {
+            Ok(answer) => return Some(answer),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    None
 }
 
 /// The C library's errors come as text only; glibc and musl say it differently.
@@ -110,7 +133,9 @@ fn race(addresses: &[SocketAddr], limits: &Limits) -> io::Result<TcpStream> {
     let mut waiting = addresses.iter();
     let mut running = 0_usize;
     let mut last = io::Error::new(ErrorKind::TimedOut, "no address answered in time");
-    while let Some(left) = clock.left() {
+    while let Some(left) = clock.left()
+        && !limits.interrupted()
+    {
         if let Some(&address) = waiting.next() {
             match start(address, left, sender.clone()) {
                 Ok(()) => running += 1,
@@ -124,7 +149,7 @@ fn race(addresses: &[SocketAddr], limits: &Limits) -> io::Result<TcpStream> {
             continue;
         }
         let patience = match waiting.len() {
-            0 => left,
+            0 => left.min(SLICE),
             _ => left.min(limits.head_start),
         };
         match receiver.recv_timeout(patience) {
@@ -161,7 +186,7 @@ fn start(
 }
 
 /// Asks the proxy for a way to the server (RFC 9110 section 9.3.6).
-fn tunnel(tcp: &mut TcpStream, server: &Server, limit: Duration) -> Result<(), Failure> {
+fn tunnel(tcp: &mut TcpStream, server: &Server, limits: &Limits) -> Result<(), Failure> {
     let target = match server.host.contains(':') {
         true => format!("[{}]:{}", server.host, server.port),
         false => format!("{}:{}", server.host, server.port),
@@ -181,11 +206,11 @@ fn tunnel(tcp: &mut TcpStream, server: &Server, limit: Duration) -> Result<(), F
         );
     }
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
-    let clock = Clock::stage(limit);
+    let clock = Clock::stage(limits.connect);
     let answer = tcp
-        .set_write_timeout(Some(limit))
+        .set_write_timeout(Some(limits.connect))
         .and_then(|()| tcp.write_all(request.as_bytes()))
-        .and_then(|()| header(tcp, &clock))
+        .and_then(|()| header(tcp, &clock, limits))
         .map_err(|error| failed(error.to_string()).with_err(error_name(&error)))?;
     let status = answer
         .split(|&octet| octet == b'\n')
@@ -201,12 +226,13 @@ fn tunnel(tcp: &mut TcpStream, server: &Server, limit: Duration) -> Result<(), F
 }
 
 /// Reads octet by octet: what follows the header is the server's greeting.
-fn header(tcp: &mut TcpStream, clock: &Clock) -> io::Result<Vec<u8>> {
+fn header(tcp: &mut TcpStream, clock: &Clock, limits: &Limits) -> io::Result<Vec<u8>> {
     const HEADER_MAX: usize = 8 * 1024;
     let mut header = Vec::new();
     while !header.ends_with(b"\r\n\r\n") && !header.ends_with(b"\n\n") {
         let late = || io::Error::new(ErrorKind::TimedOut, "the proxy did not answer in time");
-        tcp.set_read_timeout(Some(clock.left().ok_or_else(late)?))?;
+        let left = clock.left().filter(|_| !limits.interrupted());
+        tcp.set_read_timeout(Some(left.ok_or_else(late)?.min(SLICE)))?;
         let mut octet = [0];
         match tcp.read(&mut octet) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -312,7 +338,7 @@ mod tests {
         let proxy = thread::spawn(move || {
             let (mut tcp, _) = listener.accept().unwrap();
             let clock = Clock::stage(Duration::from_secs(5));
-            let request = header(&mut tcp, &clock).unwrap();
+            let request = header(&mut tcp, &clock, &Limits::default()).unwrap();
             tcp.write_all(answer.as_bytes()).unwrap();
             request
         });

@@ -21,12 +21,14 @@ mod session;
 pub mod stdio;
 mod wire;
 
+pub use broken::interrupted;
 pub use causes::explain;
 pub use dsn::{Dsn, Notify, Ret, Xtext};
 pub use session::Session;
 
 use crate::outcome::Failure;
 use crate::sys::secret::Secret;
+use crate::sys::signal::Signals;
 use std::time::Duration;
 
 /// A path as it stands between `<` and `>`; its maker saw to it that it cannot break a line.
@@ -90,7 +92,7 @@ pub struct Credentials<'a> {
     pub token: &'a Secret,
 }
 
-/// How long each stage may take as a whole, and the length of an AUTH line.
+/// How long each stage may take as a whole, what ends it before, and the length of an AUTH line.
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub dns: Duration,
@@ -110,6 +112,10 @@ pub struct Limits {
     pub body: Duration,
     /// RFC 5321 section 4.5.3.2.6.
     pub end: Duration,
+    /// What is left of the wait for the reply to the message when a signal asks for the end.
+    pub grace: Duration,
+    /// Who notes such a signal; before the end of the message it ends every wait.
+    pub signals: Option<Signals>,
     /// Octets of an AUTH line with initial response; a longer one is sent in two steps.
     pub auth_line: usize,
 }
@@ -129,8 +135,18 @@ impl Default for Limits {
             data: Duration::from_secs(60),
             body: Duration::from_secs(30),
             end: Duration::from_secs(600),
+            grace: Duration::from_secs(10),
+            signals: None,
             auth_line: 8192,
         }
+    }
+}
+
+impl Limits {
+    /// Whether a signal asked for the end.
+    pub(crate) fn interrupted(&self) -> bool {
+        self.signals
+            .is_some_and(|signals| signals.taken().is_some())
     }
 }
 

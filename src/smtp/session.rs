@@ -44,7 +44,7 @@ impl Session {
         let ehlo = dialogue::ehlo(&server.hello)?;
         let name = server_name(&server.host)?;
         let tcp = connect::connect(server, &limits)?;
-        let wire = Wire::new(tcp).map_err(|error| {
+        let wire = Wire::new(tcp, &limits).map_err(|error| {
             Failure::defer(format!("no connection to {}:{}", server.host, server.port))
                 .because(error)
                 .fix("try again later")

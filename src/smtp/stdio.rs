@@ -88,6 +88,11 @@ pub trait Clerk {
     ///
     /// A text that was cut off ends in an error of the reader, never in an end of file.
     fn message(&mut self, letter: &Letter, text: &mut dyn BufRead) -> Answer;
+
+    /// Whether no other message can be taken after this one.
+    fn closes(&self) -> bool {
+        false
+    }
 }
 
 /// Speaks SMTP until the client quits, goes, or is silent for too long.
@@ -153,7 +158,7 @@ impl<R: BufRead, W: Write> Dialogue<'_, R, W> {
                 self.say(Answer::new(221, "2.0.0", "goodbye"));
                 return Ok(false);
             }
-            Ok(Command::Data) => self.data(crlf)?,
+            Ok(Command::Data) => return self.data(crlf),
             Ok(Command::Helo) => {
                 self.letter = None;
                 self.say(format_args!("250 {}", self.name()));
@@ -214,13 +219,13 @@ impl<R: BufRead, W: Write> Dialogue<'_, R, W> {
         Ok(Answer::new(250, "2.1.5", "ok"))
     }
 
-    fn data(&mut self, crlf: bool) -> Result<(), Failure> {
+    fn data(&mut self, crlf: bool) -> Result<bool, Failure> {
         let letter = match self.letter.take() {
             Some(letter) if !letter.recipients.is_empty() => letter,
             other => {
                 self.letter = other;
                 self.say(Answer::new(503, "5.5.1", "MAIL and RCPT come first"));
-                return Ok(());
+                return Ok(true);
             }
         };
         self.say("354 end with a line that holds nothing but a dot");
@@ -229,7 +234,10 @@ impl<R: BufRead, W: Write> Dialogue<'_, R, W> {
         match text.skip_to_end() {
             End::Dot => {
                 self.say(answer);
-                Ok(())
+                if self.clerk.closes() {
+                    self.say(Answer::new(421, "4.3.2", "a signal asked for the end"));
+                }
+                Ok(!self.clerk.closes())
             }
             End::Error(error) => Err(cut_off(&error)),
         }

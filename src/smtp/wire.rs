@@ -1,18 +1,25 @@
 //! The stream, plain and then TLS, with a clock on every wait.
 #![expect(clippy::disallowed_methods, reason = "edge: measures each stage")]
 
+use super::Limits;
 use super::broken::Broken;
 use super::reply::{Framer, Reply};
+use crate::sys::signal::Signals;
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
+
+/// The longest wait between two looks at whether a signal came: one may come right before a wait.
+pub(crate) const SLICE: Duration = Duration::from_secs(1);
 
 /// The time a stage has left.
 pub(crate) struct Clock {
     end: Instant,
     /// Starts anew with every octet that leaves.
     pause: Option<Duration>,
+    /// It was cut short once, which is enough.
+    hurried: bool,
 }
 
 impl Clock {
@@ -21,6 +28,7 @@ impl Clock {
         Clock {
             end: Instant::now() + limit,
             pause: None,
+            hurried: false,
         }
     }
 
@@ -38,6 +46,13 @@ impl Clock {
         (left >= Duration::from_millis(1)).then_some(left)
     }
 
+    fn hurry(&mut self, grace: Duration) {
+        if !self.hurried {
+            self.end = self.end.min(Instant::now() + grace);
+            self.hurried = true;
+        }
+    }
+
     fn progress(&mut self) {
         if let Some(limit) = self.pause {
             *self = Clock::pause(limit);
@@ -50,6 +65,9 @@ pub(crate) struct Wire {
     tcp: TcpStream,
     tls: Option<Box<ClientConnection>>,
     framer: Framer,
+    signals: Option<Signals>,
+    /// How long to go on waiting after a signal, once the message has left.
+    grace: Option<Duration>,
 }
 
 /// What one look at the socket brought.
@@ -62,13 +80,20 @@ enum Pull {
 
 impl Wire {
     /// Takes a connection over; small writes leave at once.
-    pub(crate) fn new(tcp: TcpStream) -> io::Result<Wire> {
+    pub(crate) fn new(tcp: TcpStream, limits: &Limits) -> io::Result<Wire> {
         tcp.set_nodelay(true)?;
         Ok(Wire {
             tcp,
             tls: None,
             framer: Framer::default(),
+            signals: limits.signals,
+            grace: None,
         })
+    }
+
+    /// From now on a signal ends a wait at once, or only after so long.
+    pub(crate) fn yield_to_signals(&mut self, grace: Option<Duration>) {
+        self.grace = grace;
     }
 
     /// Hands all of `octets` to the kernel, in one write if it takes them.
@@ -82,8 +107,10 @@ impl Wire {
         }
         let mut rest = octets;
         while !rest.is_empty() {
-            let left = clock.left().ok_or(Broken::Deadline)?;
-            self.tcp.set_write_timeout(Some(left)).map_err(Broken::Io)?;
+            let slice = self.slice(clock)?;
+            self.tcp
+                .set_write_timeout(Some(slice))
+                .map_err(Broken::Io)?;
             match self.tcp.write(rest) {
                 Ok(0) => return Err(Broken::Closed),
                 Ok(count) => {
@@ -98,12 +125,14 @@ impl Wire {
     }
 
     fn flush(&mut self, clock: &mut Clock) -> Result<(), Broken> {
-        let Some(tls) = &mut self.tls else {
-            return Ok(());
-        };
-        while tls.wants_write() {
-            let left = clock.left().ok_or(Broken::Deadline)?;
-            self.tcp.set_write_timeout(Some(left)).map_err(Broken::Io)?;
+        while self.tls.as_ref().is_some_and(|tls| tls.wants_write()) {
+            let slice = self.slice(clock)?;
+            self.tcp
+                .set_write_timeout(Some(slice))
+                .map_err(Broken::Io)?;
+            let Some(tls) = &mut self.tls else {
+                return Ok(());
+            };
             match tls.write_tls(&mut self.tcp) {
                 Ok(0) => return Err(Broken::Closed),
                 Ok(_) => clock.progress(),
@@ -112,6 +141,23 @@ impl Wire {
             }
         }
         Ok(())
+    }
+
+    /// How long to wait before the next look at the clock and at signals.
+    fn slice(&self, clock: &mut Clock) -> Result<Duration, Broken> {
+        let interrupted = self
+            .signals
+            .is_some_and(|signals| signals.taken().is_some());
+        match self.grace {
+            None if interrupted => return Err(Broken::Signal),
+            Some(grace) if interrupted => clock.hurry(grace),
+            _ => {}
+        }
+        match clock.left() {
+            Some(left) => Ok(left.min(SLICE)),
+            None if interrupted => Err(Broken::Signal),
+            None => Err(Broken::Deadline),
+        }
     }
 
     /// Waits for the next reply.
@@ -128,8 +174,8 @@ impl Wire {
         loop {
             // A key update is answered here, else nowhere.
             self.flush(clock)?;
-            let left = clock.left().ok_or(Broken::Deadline)?;
-            self.tcp.set_read_timeout(Some(left)).map_err(Broken::Io)?;
+            let slice = self.slice(clock)?;
+            self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
             if let Pull::Octets = self.pull()? {
                 return Ok(());
             }
@@ -184,8 +230,8 @@ impl Wire {
             if !self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
                 return Ok(());
             }
-            let left = clock.left().ok_or(Broken::Deadline)?;
-            self.tcp.set_read_timeout(Some(left)).map_err(Broken::Io)?;
+            let slice = self.slice(clock)?;
+            self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
             self.pull()?;
         }
     }

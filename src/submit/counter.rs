@@ -8,11 +8,12 @@ use crate::config::Config;
 use crate::mail::address::{Address, Fault, scan_word};
 use crate::mail::aliases::Aliases;
 use crate::mail::recipients;
-use crate::outcome::{Class, Failure, Fate, QueueId, Stage};
+use crate::outcome::{Class, Failure, Fate, Outcome, QueueId, Stage};
 use crate::smtp;
 use crate::smtp::stdio::{Answer, Clerk, Letter, Party};
 use crate::sys::caller::Caller;
 use crate::sys::log::{Journal, Level};
+use crate::sys::signal::Signals;
 use crate::sys::{clock, random};
 use std::ffi::OsString;
 use std::io::BufRead;
@@ -30,6 +31,8 @@ pub struct Counter<'a> {
     id: Option<QueueId>,
     /// Read at the first recipient of a message, so that a change of the file is seen by the next.
     aliases: Option<Option<Aliases>>,
+    /// A signal asked for the end while a message was ours.
+    closes: bool,
 }
 
 impl<'a> Counter<'a> {
@@ -53,6 +56,7 @@ impl<'a> Counter<'a> {
             watch,
             id: None,
             aliases: None,
+            closes: false,
         }
     }
 
@@ -76,6 +80,7 @@ impl<'a> Counter<'a> {
             now,
             host: self.host,
             regular_file: false,
+            signals: None,
         };
         let done = work(self, &desk);
         self.id = Some(id);
@@ -132,9 +137,15 @@ impl Clerk for Counter<'_> {
         self.wishes.sender_from_header = false;
         self.wishes.recipients = letter.recipients.iter().map(word).collect();
         let sent = self.at_desk(|counter, desk| {
-            submit(&counter.wishes, desk, text, counter.watch)?;
-            Ok(desk.id.to_string())
+            match submit(&counter.wishes, desk, text, counter.watch)? {
+                Outcome::Cancelled(_) => Err(smtp::interrupted(Stage::Argv)),
+                _ => Ok(desk.id.to_string()),
+            }
         });
+        // Between messages a signal kills: nothing of ours can be lost then.
+        let signals = Signals::arm();
+        signals.disarm();
+        self.closes = signals.taken().is_some();
         // The log has them once now.
         self.wishes.notes.clear();
         self.id = None;
@@ -142,6 +153,10 @@ impl Clerk for Counter<'_> {
             Ok(id) => Answer::new(250, "2.0.0", format!("ok: sent as {id}")),
             Err(failure) => answer(&failure),
         }
+    }
+
+    fn closes(&self) -> bool {
+        self.closes
     }
 }
 

@@ -3,8 +3,9 @@
 use super::Desk;
 use super::content::{Prepared, dsn, dsn_wishes};
 use super::keep::{Kept, keep};
-use super::link::{Link, link, may_go, tell_others};
+use super::link::{Link, access_token, link, may_go, tell_others};
 use super::offer::{Paths, path};
+use super::record::failure_line;
 use crate::cli::Dsn;
 use crate::mail::body::DotRule;
 use crate::mail::message::Message;
@@ -17,7 +18,9 @@ use crate::queue::runner::{Pass, Tally};
 use crate::queue::{Recipient, Retry, Stored, Via};
 use crate::smtp::{self, Verdict};
 use crate::sys::clock::{self, LocalTime};
+use crate::sys::log::Level;
 use crate::sys::random;
+use crate::sys::signal::Signals;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Works the queue off once, as far as the choice goes.
@@ -26,12 +29,47 @@ pub fn run_queue(
     choice: Choice,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<Outcome, Failure> {
+    let desk = &Desk {
+        signals: Some(Signals::arm()),
+        ..*desk
+    };
+    let everything = choice.uid.is_none() && choice.filters.is_empty();
     let tally = pass(desk, choice, Who::Runner, watch)?;
+    if desk.interrupted() {
+        // The host goes down, or somebody typed Ctrl-C: the rest waits for the next run.
+        return Ok(Outcome::Done);
+    }
+    let unused = !tally.busy && tally.stopped.is_none() && tally.delivered + tally.failed == 0;
+    if everything && unused {
+        keep_sign_in(desk)?;
+    }
     match (tally.stopped, tally.skipped) {
         (_, Some(failure)) if failure.class() == Class::OsError => Err(failure),
         (Some(failure), _) | (None, Some(failure)) => Err(stopped(&failure)),
         (None, None) => Ok(Outcome::Done),
     }
+}
+
+/// Renews a token that nears its end, so that a sign-in nobody sends with stays alive.
+fn keep_sign_in(desk: &Desk<'_>) -> Result<(), Failure> {
+    if let Some(open) = desk.config.gate().breaker(clock::now()) {
+        let failure = open.failure();
+        return match failure.fate() {
+            Fate::Hold => Err(failure),
+            _ => Ok(()),
+        };
+    }
+    let Err(failure) = access_token(desk, None) else {
+        return Ok(());
+    };
+    let line = failure_line(desk.journal.line("token-kept"), &failure);
+    desk.journal.write(Level::Warning, &line);
+    // A tenant that cannot be reached is no trouble as long as there is nothing to send.
+    if failure.fate() != Fate::Hold {
+        return Ok(());
+    }
+    tell_others(desk, Who::Runner, &failure);
+    Err(failure)
 }
 
 /// One pass, on behalf of a submission or of the runner.
@@ -51,7 +89,7 @@ pub(super) fn pass(
         clock: &clock::seconds,
         // Without dice the pauses are the plain ones.
         random: &|| random::number().unwrap_or(u64::MAX / 2),
-        interrupted: &|| false,
+        interrupted: &|| desk.interrupted(),
     };
     let mut courier = Courier {
         desk,

@@ -2,7 +2,7 @@
 
 use super::Desk;
 use crate::oauth::{self, AccessToken};
-use crate::outcome::{Class, Failure, Stage};
+use crate::outcome::{Class, Failure, Fate, Stage};
 use crate::queue::gate::{Attempt, Pace, Seat, Who};
 use crate::smtp;
 use crate::sys::clock;
@@ -31,13 +31,25 @@ pub(super) fn may_go(desk: &Desk<'_>, who: Who) -> Result<(), Failure> {
     loop {
         match gate.pace(clock::now, who) {
             Pace::Go => return Ok(()),
-            Pace::GoAfterMillis(millis) => {
-                clock::pause(Duration::from_millis(millis));
-                return Ok(());
-            }
-            Pace::AskAfterMillis(millis) => clock::pause(Duration::from_millis(millis)),
+            Pace::GoAfterMillis(millis) => return pause(desk, millis),
+            Pace::AskAfterMillis(millis) => pause(desk, millis)?,
             Pace::Queue => return Err(gate.paced()),
         }
+    }
+}
+
+/// Lets time pass, as long as no signal asks for the end.
+fn pause(desk: &Desk<'_>, millis: u64) -> Result<(), Failure> {
+    const SLICE_MILLIS: u64 = 250;
+    let mut left = millis;
+    while left > 0 && !desk.interrupted() {
+        let slice = left.min(SLICE_MILLIS);
+        clock::pause(Duration::from_millis(slice));
+        left -= slice;
+    }
+    match desk.interrupted() {
+        true => Err(smtp::interrupted(Stage::Pace)),
+        false => Ok(()),
     }
 }
 
@@ -61,24 +73,20 @@ pub(super) fn tell_others(desk: &Desk<'_>, who: Who, failure: &Failure) {
         who,
         uid: desk.caller.uid,
         not_before: None,
-        disturbed: false,
+        disturbed: desk
+            .signals
+            .is_some_and(|signals| signals.taken().is_some() || signals.stopped()),
     };
     desk.config.gate().open(clock::now(), &attempt);
 }
 
 fn connect(desk: &Desk<'_>, who: Who, watch: &mut smtp::Watch<'_>) -> Result<Link, Failure> {
-    let store = oauth::Store::new(desk.config.token_dirs.clone());
-    let grant = desk.config.sign_in(&store);
-    // A job that pipes its output in may have taken hours; how long a token lasts is counted from now.
-    let now = clock::now();
-    let token = grant
-        .access_token(desk.journal, now)
-        .map_err(|failure| own_sign_in(desk, failure))?;
+    let token = access_token(desk, None)?;
     let seat = seat(desk, who)?;
     let tls = Tls::new(&desk.config.roots)?;
     let session = match sign_in(desk, &tls, &token, watch) {
         Err(rejection) if rejection.token_refused => {
-            let renewed = grant.access_token_after_refusal(&token, desk.journal, now)?;
+            let renewed = access_token(desk, Some(&token))?;
             sign_in(desk, &tls, &renewed, watch).map_err(|rejection| rejection.failure)?
         }
         other => other.map_err(|rejection| rejection.failure)?,
@@ -89,13 +97,38 @@ fn connect(desk: &Desk<'_>, who: Who, watch: &mut smtp::Watch<'_>) -> Result<Lin
     })
 }
 
+/// A token that holds; another one if the server refused that one.
+pub(super) fn access_token(
+    desk: &Desk<'_>,
+    refused: Option<&AccessToken>,
+) -> Result<AccessToken, Failure> {
+    let store = oauth::Store::new(desk.config.token_dirs.clone());
+    let grant = desk.config.sign_in(&store);
+    // A job that pipes its output in may have taken hours; how long a token lasts is counted from now.
+    let now = clock::now();
+    let token = match refused {
+        None => grant
+            .access_token(desk.journal, now)
+            .map_err(|failure| own_sign_in(desk, failure)),
+        Some(refused) => grant.access_token_after_refusal(refused, desk.journal, now),
+    };
+    token.map_err(|failure| match failure.fate() {
+        // The request may have failed because of the signal.
+        Fate::Defer if desk.interrupted() => {
+            smtp::interrupted(failure.stage().unwrap_or(Stage::TokenHttp))
+        }
+        _ => failure,
+    })
+}
+
 fn seat(desk: &Desk<'_>, who: Who) -> Result<Seat, Failure> {
     let gate = desk.config.gate();
     let wait = match who {
         Who::Submission => SLOT_WAIT,
         Who::Runner => RUNNER_SLOT_WAIT,
     };
-    match gate.slot(wait, &|| false, desk.journal) {
+    match gate.slot(wait, &|| desk.interrupted(), desk.journal) {
+        Seat::Busy if desk.interrupted() => Err(smtp::interrupted(Stage::Slot)),
         Seat::Busy if who == Who::Submission => Err(gate.busy(wait)),
         seat => Ok(seat),
     }
@@ -107,8 +140,11 @@ fn sign_in(
     token: &AccessToken,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<smtp::Session, smtp::Rejection> {
-    let mut session =
-        smtp::Session::open(&desk.config.server, tls, smtp::Limits::default(), watch)?;
+    let limits = smtp::Limits {
+        signals: desk.signals,
+        ..smtp::Limits::default()
+    };
+    let mut session = smtp::Session::open(&desk.config.server, tls, limits, watch)?;
     let user = &desk.config.account.user;
     session.sign_in(
         &smtp::Credentials {

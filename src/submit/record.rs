@@ -28,6 +28,11 @@ pub(super) fn record(journal: &Journal<'_>, known: &Known, result: &Result<Ended
             let line = known.on(journal.line("sent").number("code", 250));
             journal.write(Level::Info, &line.text("reason", &receipt.reply));
         }
+        Ok(Ended::Cancelled(signal)) => {
+            let signal = u64::try_from(*signal).unwrap_or_default();
+            let line = journal.line("cancelled").number("signal", signal);
+            journal.write(Level::Info, &known.on(line));
+        }
         Err(failure) => {
             let line = known.on(place(journal.line(event(failure)), failure));
             journal.write(Level::Error, &cause(line, failure));

@@ -2,41 +2,29 @@
 //!
 //! Until the message is read whole, TERM, HUP and INT kill: nothing is kept, and the caller knows. From
 //! then on the message is ours, and a shutdown of the host must not lose it: the handlers only note
-//! the signal and cut the connection, so that a read that waits for the server returns and the usual
-//! way of a lost connection is taken.
+//! the signal. A read from a socket with a time limit returns at once (signal(7)); whoever waits asks
+//! what came, and waits in slices, because a signal may also come right before the wait.
 //!
-//! The three numbers below are the only static state of the program: a handler takes no parameter but
+//! The two numbers below are the only static state of the program: a handler takes no parameter but
 //! the signal, may run between any two instructions, and can touch nothing but atomics.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// The first signal that asked for the end; 0 if none did.
 static TAKEN: AtomicI32 = AtomicI32::new(0);
 
-/// The socket that a signal cuts, or `NONE`.
-static SOCKET: AtomicI32 = AtomicI32::new(NONE);
-
 /// Whether the process was stopped and continued.
 static STOPPED: AtomicI32 = AtomicI32::new(0);
 
-const NONE: RawFd = -1;
+/// Ctrl-C.
+pub const INTERRUPT: i32 = libc::SIGINT;
 
 /// Signals that ask the process to end.
 const ENDS: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT];
 
 /// The handlers, in place.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Signals(());
-
-/// A connection that a signal cuts, until this is dropped.
-///
-/// To be dropped with the final dot: from there on the server's answer is waited for a while, signal
-/// or not. The connection stays open as long as this lives.
-pub struct Watched {
-    socket: OwnedFd,
-}
 
 impl Signals {
     /// Puts the handlers in place, once standard input is read to its end.
@@ -62,23 +50,13 @@ impl Signals {
         STOPPED.load(Ordering::SeqCst) != 0
     }
 
-    /// Has the connection cut by a signal; at once if one came already. One connection at a time.
-    pub fn watch(self, socket: &impl AsFd) -> io::Result<Watched> {
-        // A descriptor of our own cannot be closed, and its number used again, while it is watched.
-        let socket = socket.as_fd().try_clone_to_owned()?;
-        SOCKET.store(socket.as_raw_fd(), Ordering::SeqCst);
-        if self.taken().is_some() {
-            cut();
+    /// Lets signals kill again, where there is nothing of ours to lose any more.
+    pub fn disarm(self) {
+        for signal in ENDS {
+            if disposition(signal) != libc::SIG_IGN {
+                set(signal, libc::SIG_DFL);
+            }
         }
-        Ok(Watched { socket })
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let own = self.socket.as_raw_fd();
-        // Another one may be watched by now.
-        let _ = SOCKET.compare_exchange(own, NONE, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
@@ -113,29 +91,10 @@ pub(super) fn settle() {
 
 extern "C" fn end(signal: libc::c_int) {
     let _ = TAKEN.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-    cut();
 }
 
 extern "C" fn continued(_: libc::c_int) {
     STOPPED.store(1, Ordering::SeqCst);
-}
-
-/// Cuts the watched connection: a read that waits on it returns, and so does the next one.
-#[expect(unsafe_code, reason = "libc calls")]
-fn cut() {
-    let socket = SOCKET.load(Ordering::SeqCst);
-    if socket == NONE {
-        return;
-    }
-    // SAFETY: errno belongs to this thread; shutdown may be called in a handler (signal-safety(7))
-    // and takes any number: a closed one is an error. Errno is put back, because the code that was
-    // interrupted may be about to read it.
-    unsafe {
-        let errno = libc::__errno_location();
-        let before = *errno;
-        libc::shutdown(socket, libc::SHUT_RDWR);
-        *errno = before;
-    }
 }
 
 /// What happens on a signal; an error for the numbers that the C library keeps for itself.
@@ -162,8 +121,8 @@ fn set(signal: libc::c_int, action: libc::sighandler_t) {
 /// with a time limit returns all the same (signal(7)).
 #[expect(unsafe_code, reason = "libc calls")]
 fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
-    // SAFETY: the struct is plain C and zeroed before it is filled; the handler touches atomics and
-    // calls shutdown, nothing else, so it may run at any time in any thread.
+    // SAFETY: the struct is plain C and zeroed before it is filled; the handler touches atomics,
+    // nothing else, so it may run at any time in any thread.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as libc::sighandler_t;
@@ -203,10 +162,11 @@ fn raise(signal: libc::c_int) {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use std::io::{Read, Write};
+    use std::io::{ErrorKind, Read};
     use std::os::unix::net::UnixStream;
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, ExitStatus};
+    use std::time::Duration;
 
     /// Runs the body of a test in a process of its own, where signals harm nobody else; answers how
     /// that ended. None in that process itself.
@@ -248,51 +208,29 @@ pub(super) mod tests {
             || {
                 let signals = Signals::arm();
                 let (mut ours, _theirs) = UnixStream::pair().unwrap();
-                let watched = signals.watch(&ours).unwrap();
+                let limit = Duration::from_millis(100);
+                ours.set_read_timeout(Some(limit)).unwrap();
                 assert_eq!(signals.taken(), None);
                 let other = std::thread::spawn(|| kill(libc::SIGTERM));
-                assert_eq!(ours.read(&mut [0; 9]).unwrap(), 0);
+                while signals.taken().is_none() {
+                    let waited = ours.read(&mut [0; 9]).unwrap_err().kind();
+                    let ends = [ErrorKind::Interrupted, ErrorKind::WouldBlock];
+                    assert!(ends.contains(&waited), "{waited}");
+                }
                 other.join().unwrap();
                 assert_eq!(signals.taken(), Some(libc::SIGTERM));
-                drop(watched);
             },
         );
     }
 
     #[test]
-    fn a_connection_made_after_the_signal_is_cut_at_once() {
-        alone(
-            "sys::signal::tests::a_connection_made_after_the_signal_is_cut_at_once",
-            || {
-                let signals = Signals::arm();
-                raise(libc::SIGHUP);
-                let (mut ours, _theirs) = UnixStream::pair().unwrap();
-                let _watched = signals.watch(&ours).unwrap();
-                assert_eq!(ours.read(&mut [0; 9]).unwrap(), 0);
-            },
-        );
-    }
-
-    #[test]
-    fn a_connection_that_is_no_longer_watched_outlives_a_signal() {
-        alone(
-            "sys::signal::tests::a_connection_that_is_no_longer_watched_outlives_a_signal",
-            || {
-                let signals = Signals::arm();
-                let (mut ours, mut theirs) = UnixStream::pair().unwrap();
-                let first = signals.watch(&ours).unwrap();
-                let (mut second, _other_end) = UnixStream::pair().unwrap();
-                let watched = signals.watch(&second).unwrap();
-                // The second one stays watched.
-                drop(first);
-                raise(libc::SIGTERM);
-                assert_eq!(second.read(&mut [0; 9]).unwrap(), 0);
-                drop(watched);
-                raise(libc::SIGTERM);
-                theirs.write_all(b"250 ok").unwrap();
-                assert_eq!(ours.read(&mut [0; 9]).unwrap(), 6);
-            },
-        );
+    fn disarmed_a_signal_kills_again() {
+        let body = || {
+            Signals::arm().disarm();
+            kill(libc::SIGTERM);
+        };
+        let ended = alone("sys::signal::tests::disarmed_a_signal_kills_again", body);
+        assert!(ended.is_none_or(|status| status.signal() == Some(libc::SIGTERM)));
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Session {
         watch: &mut Watch<'_>,
     ) -> Result<Receipt, Refusal> {
         let commands = dialogue::commands(envelope, content, &self.offers)?;
+        self.wire.yield_to_signals(None);
         let asked = if self.offers.pipelining {
             self.in_flights(envelope, &commands, manner, watch)
         } else {
@@ -236,6 +237,7 @@ impl Session {
         }
         // One record: if it does not leave whole, the server never sees the end of the message.
         self.pass_on(&mut chunk, 0, &mut clock)?;
+        self.wire.yield_to_signals(Some(self.limits.grace));
         let size = content.header.len() + content.body.len();
         for line in [&format!("[message of {size} octets]"), "."] {
             show(watch, Direction::Sent, line);
