@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
@@ -317,6 +317,12 @@ impl Ran {
             .stderr(Stdio::piped())
             .output()
             .unwrap();
+        Ran::new(output.status, output.stdout, output.stderr, true)
+    }
+
+    /// Waits for a program that runs already.
+    pub fn finished(child: Child) -> Ran {
+        let output = child.wait_with_output().unwrap();
         Ran::new(output.status, output.stdout, output.stderr, true)
     }
 

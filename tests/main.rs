@@ -24,6 +24,7 @@ mod properties;
 mod queue;
 mod queue_list;
 mod readme;
+mod signals;
 mod stdio;
 mod submission;
 mod tenant;

@@ -120,7 +120,7 @@ pub(super) const OPTIONS: &[Opt<Wishes>] = &[
     long("json", Kind::Works, Takes::Nothing(|w| w.json = true), "List the queue as JSON (-bp)."),
     long("help", Kind::Works, Takes::Nothing(help), "Print this help."),
     long("version", Kind::Works, Takes::Nothing(version), "Print the version."),
-    later('q', Takes::Glued("what", run_queue),    "Run the queue once."),
+    works('q', Takes::Glued("what", run_queue),    "Run the queue once."),
     ignored('A', Takes::Value("letter", value_ignored), "Choice of the configuration."),
     ignored('D', Takes::Value("file", debug_file),      "Debug file, never written."),
     ignored('E', Takes::Glued("level", glued_ignored),  "Of other mailers."),
@@ -162,10 +162,6 @@ pub(super) const fn opt<W>(name: Name, kind: Kind, takes: Takes<W>, does: &'stat
 
 const fn works<W>(letter: char, takes: Takes<W>, does: &'static str) -> Opt<W> {
     opt(Name::Short(letter), Kind::Works, takes, does)
-}
-
-const fn later<W>(letter: char, takes: Takes<W>, does: &'static str) -> Opt<W> {
-    opt(Name::Short(letter), Kind::Later, takes, does)
 }
 
 const fn ignored<W>(letter: char, takes: Takes<W>, does: &'static str) -> Opt<W> {
