@@ -240,9 +240,10 @@ impl<'a> Job<'a> {
             text: filter.text,
             negated: filter.negated,
         });
-        let all = self.caller.uid == 0 || config.callers_own;
+        let uid = self.caller.uid;
+        let all = uid == 0 || config.callers_own || config.spool().belongs_to(uid);
         let choice = Choice {
-            uid: (!all).then_some(self.caller.uid),
+            uid: (!all).then_some(uid),
             id: None,
             at_once: wishes.at_once,
             filters: filters.collect(),

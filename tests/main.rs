@@ -20,6 +20,7 @@ mod host;
 mod input;
 mod man;
 mod modes;
+mod packaging;
 mod properties;
 mod queue;
 mod queue_list;

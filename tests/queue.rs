@@ -3,7 +3,8 @@
 use crate::binary;
 use crate::host::Host;
 use crate::submission::MESSAGE;
-use crate::tenant::{Act, Fault, Stage, Tenant};
+use crate::tenant::{Act, Answer, Fault, Stage, Tenant};
+use crate::token::expire;
 
 fn at(stage: Stage, code: u16, text: &str) -> Fault {
     Fault::At(stage, Act::reply(code, text))
@@ -304,4 +305,61 @@ fn two_hundred_processes_share_two_connections_and_lose_nothing() {
         .iter()
         .any(|one| one.replies().iter().any(|line| line.starts_with("432")));
     assert!(!refused, "the mailbox's limit of connections was met");
+}
+
+/// A host that sends nothing for months must still be signed in: the runner sees to the token.
+#[test]
+fn a_run_over_an_empty_queue_renews_a_token_that_ends_and_no_other() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.forget();
+    let requests = || tenant.token_requests().len();
+    host.sendmail(["-q"], "").exits(0).silently();
+    assert_eq!(requests(), 0);
+    expire(&host);
+    for _ in 0..2 {
+        host.sendmail(["-q"], "").exits(0).silently();
+        assert_eq!(requests(), 1);
+    }
+    assert!(tenant.connections().is_empty());
+}
+
+#[test]
+fn with_an_empty_queue_an_outage_is_no_error_and_a_lost_sign_in_is() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    expire(&host);
+    tenant.fault(Fault::TokenEndpointDown);
+    host.sendmail(["-q"], "").exits(0).silently();
+    tenant.recover();
+    tenant.fault(Fault::Token(Answer::Aadsts(700_082)));
+    tenant.forget();
+    // The second run knows of it and asks nobody.
+    for _ in 0..2 {
+        host.sendmail(["-q"], "").exits(75).in_two_lines();
+        assert_eq!(tenant.token_requests().len(), 1);
+    }
+    assert!(host.log().contains("event=runner"), "{}", host.log());
+}
+
+/// The service account that the timer starts works for all; other users for themselves.
+#[test]
+fn the_owner_of_the_queue_works_it_off_for_all() {
+    if !crate::is_root() {
+        return;
+    }
+    use std::os::unix::process::CommandExt;
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    host.sendmail(["-odq", "-i", "ops@example.com"], MESSAGE)
+        .exits(0);
+    for (owner, sent) in [(4711, 0), (4712, 1)] {
+        crate::make_accessible(&host.path("etc/tokens"), 4712);
+        crate::make_accessible(&host.path("var"), 4712);
+        std::os::unix::fs::chown(host.path("var/spool/queue"), Some(owner), None).unwrap();
+        let mut command = host.command("sendmail", ["-q"]);
+        command.uid(4712).gid(4712);
+        crate::host::finish(&mut command, b"");
+        assert_eq!(tenant.received().len(), sent, "{}", host.log());
+    }
 }

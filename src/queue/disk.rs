@@ -7,7 +7,7 @@ use crate::outcome::Failure;
 use crate::sys::file::{create_new, open_dir, rename_no_replace};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The directories below a spool's root.
@@ -27,6 +27,11 @@ impl Rooms<'_> {
     /// The path of a file.
     pub(super) fn path(&self, (room, name): Place<'_>) -> PathBuf {
         self.room(room).join(name)
+    }
+
+    /// Who owns a directory, if it is there.
+    pub(super) fn owner(&self, room: Room) -> Option<u32> {
+        fs::metadata(self.room(room)).ok().map(|about| about.uid())
     }
 
     /// The failure where something should have gone to failed/.

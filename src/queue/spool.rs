@@ -108,6 +108,11 @@ impl Spool {
         Spool { root: root.into() }
     }
 
+    /// Whether this user works the queue off for all: the service account, to whom it belongs.
+    pub fn belongs_to(&self, uid: u32) -> bool {
+        Rooms(&self.root).owner(Room::Queue) == Some(uid)
+    }
+
     /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root

@@ -29,6 +29,20 @@ pub fn run_queue(
     choice: Choice,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<Outcome, Failure> {
+    let run = work_off(desk, choice, watch);
+    if let Err(failure) = &run {
+        // Whoever starts it by the clock reads nothing but the log.
+        let line = failure_line(desk.journal.line("runner"), failure);
+        desk.journal.write(Level::Warning, &line);
+    }
+    run
+}
+
+fn work_off(
+    desk: &Desk<'_>,
+    choice: Choice,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Outcome, Failure> {
     let desk = &Desk {
         signals: Some(Signals::arm()),
         ..*desk
