@@ -316,7 +316,10 @@ fn a_dialogue_ends_with_the_message_that_a_signal_met() {
     let ran = ended(child);
     drop(stdin);
     ran.exits(0);
-    assert!(ran.stdout.contains("\r\n250 2.0.0 ok: "), "{ran:#?}");
+    assert!(
+        ran.stdout.contains("\r\n250 2.0.0 ok: queued as "),
+        "{ran:#?}"
+    );
     assert!(
         ran.stdout
             .ends_with("421 4.3.2 a signal asked for the end\r\n")

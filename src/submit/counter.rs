@@ -139,7 +139,8 @@ impl Clerk for Counter<'_> {
         let sent = self.at_desk(|counter, desk| {
             match submit(&counter.wishes, desk, text, counter.watch)? {
                 Outcome::Cancelled(_) => Err(smtp::interrupted(Stage::Argv)),
-                _ => Ok(desk.id.to_string()),
+                Outcome::Queued(id, _) => Ok(format!("queued as {id}")),
+                _ => Ok(format!("sent as {}", desk.id)),
             }
         });
         // Between messages a signal kills: nothing of ours can be lost then.
@@ -150,7 +151,7 @@ impl Clerk for Counter<'_> {
         self.wishes.notes.clear();
         self.id = None;
         match sent {
-            Ok(id) => Answer::new(250, "2.0.0", format!("ok: sent as {id}")),
+            Ok(what) => Answer::new(250, "2.0.0", format!("ok: {what}")),
             Err(failure) => answer(&failure),
         }
     }
