@@ -50,7 +50,12 @@ pub fn run(argv: Vec<OsString>) -> u8 {
             return Class::TryAgain.code();
         }
         Ok(Err(failure)) => failure,
-        Err(_) => return Class::Software.code(),
+        Err(_) => {
+            stdio::complain(&format!(
+                "{program}: the message was not sent; please report the line above"
+            ));
+            return Class::Software.code();
+        }
     };
     if drain {
         stdio::drain_stdin();
@@ -76,9 +81,6 @@ fn report_panics_without_payload(program: &str) {
             .map(|place| format!("{}:{}", place.file(), place.line()));
         let place = place.unwrap_or_else(|| "an unknown place".to_owned());
         stdio::complain(&format!("{program}: internal error at {place}"));
-        stdio::complain(&format!(
-            "{program}: the message was not sent; please report the line above"
-        ));
     }));
 }
 

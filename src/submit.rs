@@ -34,6 +34,7 @@ use offer::{offer, paths};
 use record::{Known, record};
 use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::SystemTime;
 
 pub use addressing::LocalNames;
@@ -215,8 +216,10 @@ fn split(
         at_once: true,
         ..Choice::default()
     };
-    // Whatever becomes of it now, the entry is ours and the runner comes back to it.
-    if let Err(trouble) = courier::pass(desk, choice, Who::Submission, watch) {
+    // Whatever becomes of it now, the entry is ours and the runner comes back to it: not even a panic,
+    // whose place has been told, may let the caller send the message again.
+    let pass = || courier::pass(desk, choice, Who::Submission, watch);
+    if let Ok(Err(trouble)) = panic::catch_unwind(AssertUnwindSafe(pass)) {
         let line = failure_line(desk.journal.line("runner"), &trouble);
         desk.journal.write(Level::Warning, &line);
     }
