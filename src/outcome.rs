@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub enum Outcome {
     /// Microsoft accepted the message for every recipient.
     Sent,
-    /// The message is durably here and will be sent; why it was not sent at once.
-    Queued(QueueId, Failure),
+    /// The message is durably here and will be sent; why it was not sent at once, unless the caller
+    /// wanted it so.
+    Queued(QueueId, Option<Failure>),
     /// The caller took the message back by this signal; nothing was sent or kept.
     Cancelled(i32),
     /// A job without a message did what was asked.

@@ -39,7 +39,7 @@ pub fn run(argv: Vec<OsString>) -> u8 {
     let failure = match panic::catch_unwind(AssertUnwindSafe(job)) {
         Ok(Ok(Outcome::Sent | Outcome::Done)) => return 0,
         Ok(Ok(Outcome::Queued(id, failure))) => {
-            if !quiet {
+            if let (false, Some(failure)) = (quiet, failure) {
                 queued(&program, &id, &failure);
             }
             return 0;

@@ -91,7 +91,10 @@ pub fn submit(
     record(desk.journal, &known, &result);
     match result? {
         Ended::Sent(_) => Ok(Outcome::Sent),
-        Ended::Queued(id, failure) => Ok(Outcome::Queued(id, failure)),
+        Ended::Queued(id, failure) => {
+            let unwanted = wishes.delivery != Delivery::QueueOnly;
+            Ok(Outcome::Queued(id, unwanted.then_some(failure)))
+        }
         Ended::Cancelled(signal) => Ok(Outcome::Cancelled(signal)),
     }
 }

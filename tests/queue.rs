@@ -149,7 +149,7 @@ fn the_runner_sends_many_messages_over_one_connection() {
         let message = format!("From: Alerts <alerts@contoso.test>\nSubject: {number}\n\nx\n");
         host.sendmail(["-odq", "-i", "ops@example.com"], message)
             .exits(0)
-            .says("queued as ");
+            .silently();
     }
     let before = tenant.connections().len();
     host.sendmail(["-q"], "").exits(0).silently();
