@@ -19,6 +19,7 @@ mod environment;
 mod host;
 mod input;
 mod man;
+mod matrix;
 mod modes;
 mod packaging;
 mod properties;

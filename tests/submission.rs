@@ -9,10 +9,11 @@ use crate::tenant::{Act, Fault, Flaw, Leg, Plan, Setup, Stage, Tenant, TlsVersio
 
 pub const MESSAGE: &str = "From: Alerts <alerts@contoso.test>\nTo: ops@example.com\n\nhello\n";
 
-struct Row {
+/// A fault, and what a submission without a queue makes of it.
+pub struct Row {
     /// The fault's name in the matrix of faults.
-    id: &'static str,
-    faults: Vec<Plan>,
+    pub id: &'static str,
+    pub faults: Vec<Plan>,
     exit: i32,
     says: &'static str,
     /// `stage=` and what follows it in the log; empty where the message is sent.
@@ -41,7 +42,7 @@ fn at(stage: Stage, code: u16, text: &str) -> Fault {
     Fault::At(stage, Act::reply(code, text))
 }
 
-fn before_the_message() -> Vec<Row> {
+pub fn before_the_message() -> Vec<Row> {
     use Stage::*;
     vec![
         row(
@@ -178,7 +179,7 @@ fn before_the_message() -> Vec<Row> {
     ]
 }
 
-fn envelope() -> Vec<Row> {
+pub fn envelope() -> Vec<Row> {
     use Stage::*;
     vec![
         row(
@@ -249,7 +250,7 @@ fn envelope() -> Vec<Row> {
     ]
 }
 
-fn after_the_message() -> Vec<Row> {
+pub fn after_the_message() -> Vec<Row> {
     use Stage::*;
     let mut unsure = row(
         "S46",

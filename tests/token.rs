@@ -49,9 +49,10 @@ fn slots(host: &Host) -> Vec<Vec<u8>> {
         .into()
 }
 
-struct Row {
-    id: &'static str,
-    fault: Plan,
+/// A fault of the token endpoint, and what a submission without a queue makes of it.
+pub struct Row {
+    pub id: &'static str,
+    pub fault: Plan,
     exit: i32,
     says: &'static str,
     log: &'static str,
@@ -73,7 +74,7 @@ fn row(
     }
 }
 
-fn refusals() -> Vec<Row> {
+pub fn refusals() -> Vec<Row> {
     use Answer::*;
     let code = |number| Fault::Token(Aadsts(number));
     let mut rows = vec![
@@ -278,6 +279,22 @@ fn a_refused_refresh_keeps_the_message_with_the_caller_and_the_token_in_its_slot
 fn odd_but_usable_answers_are_used() {
     let tenant = Tenant::start();
     let host = Host::with(&binary(), &tenant);
+    for (id, fault) in odd_answers() {
+        expire(&host);
+        tenant.fault(fault);
+        let ran = host.sendmail(["-t", "-i"], MESSAGE);
+        tenant.recover();
+        assert!(
+            ran.status.code() == Some(0) && ran.stderr.is_empty(),
+            "{id}: {ran:#?}"
+        );
+        expire(&host);
+        host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    }
+}
+
+/// Answers of the token endpoint that are strange and good all the same.
+pub fn odd_answers() -> Vec<(&'static str, Plan)> {
     let mut answers: Vec<(&str, Plan)> = vec![
         ("H13 once", Fault::Token(Answer::ServerError(503)).once()),
         ("H23 missing", Fault::Token(Answer::NoRefreshToken).into()),
@@ -292,18 +309,7 @@ fn odd_but_usable_answers_are_used() {
     for value in ["\"3599\"", "3599.5", "", "0", "-5", "1e30"] {
         answers.push(("H21", Fault::Token(Answer::ExpiresIn(value)).into()));
     }
-    for (id, fault) in answers {
-        expire(&host);
-        tenant.fault(fault);
-        let ran = host.sendmail(["-t", "-i"], MESSAGE);
-        tenant.recover();
-        assert!(
-            ran.status.code() == Some(0) && ran.stderr.is_empty(),
-            "{id}: {ran:#?}"
-        );
-        expire(&host);
-        host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
-    }
+    answers
 }
 
 /// H01.
