@@ -76,7 +76,8 @@ fn every_fault_of_the_table_ends_as_the_table_says() {
                     let Some(job) = jobs.lock().unwrap().pop_front() else {
                         break;
                     };
-                    failed.lock().unwrap().extend(run(&template, &job));
+                    let wrong = run(&template, &job);
+                    failed.lock().unwrap().extend(wrong);
                 }
             });
         }
