@@ -102,7 +102,13 @@ fn run(template: &Template, job: &Job) -> Vec<String> {
         let mut scene = template.scene(job.queue);
         let wrong = play(&mut scene, case, job.row.expected(job.queue), &job.row);
         if std::env::var_os("MATRIX_TIMES").is_some() {
-            eprintln!("{} {} {:?} {}", job.row.id, case.label, begun.elapsed(), wrong.join(" || "));
+            eprintln!(
+                "{} {} {:?} {}",
+                job.row.id,
+                case.label,
+                begun.elapsed(),
+                wrong.join(" || ")
+            );
         }
         if !wrong.is_empty() {
             let mode = Mode(job.queue);

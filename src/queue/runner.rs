@@ -157,6 +157,12 @@ impl Pass<'_> {
                 }
             }
         };
+        if let Err(failure) = &ended {
+            let reason = [failure.reason(), Some(failure.what()), failure.why()];
+            let reason: Vec<&str> = reason.into_iter().flatten().collect();
+            let line = journal.line("skip").text("reason", &reason.join(": "));
+            journal.write(Level::Error, &line);
+        }
         tally.note(ended);
     }
 

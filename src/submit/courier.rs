@@ -53,6 +53,10 @@ fn work_off(
         // The host goes down, or somebody typed Ctrl-C: the rest waits for the next run.
         return Ok(Outcome::Done);
     }
+    if tally.busy {
+        let line = desk.journal.line("runner").word("reason", "busy");
+        desk.journal.write(Level::Info, &line);
+    }
     let unused = !tally.busy && tally.stopped.is_none() && tally.delivered + tally.failed == 0;
     if everything && unused {
         keep_sign_in(desk)?;
