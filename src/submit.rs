@@ -90,7 +90,7 @@ pub fn submit(
     let result = deliver(wishes, desk, input, &mut known, watch);
     record(desk.journal, &known, &result);
     match result? {
-        Ended::Sent(_) => Ok(Outcome::Sent),
+        Ended::Sent(_) | Ended::Delivered => Ok(Outcome::Sent),
         Ended::Queued(id, failure) => {
             let unwanted = wishes.delivery != Delivery::QueueOnly;
             Ok(Outcome::Queued(id, unwanted.then_some(failure)))
@@ -102,6 +102,8 @@ pub fn submit(
 /// How a submission ended well.
 enum Ended {
     Sent(smtp::Receipt),
+    /// In more than one transaction, each with its own line in the log.
+    Delivered,
     /// It is ours now; why it was not sent at once.
     Queued(QueueId, Failure),
     /// By a signal from the caller's keyboard, before it was sent.
@@ -222,9 +224,13 @@ fn split(
     // Whatever becomes of it now, the entry is ours and the runner comes back to it: not even a panic,
     // whose place has been told, may let the caller send the message again.
     let pass = || courier::pass(desk, choice, Who::Submission, watch);
-    if let Ok(Err(trouble)) = panic::catch_unwind(AssertUnwindSafe(pass)) {
-        let line = failure_line(desk.journal.line("runner"), &trouble);
-        desk.journal.write(Level::Warning, &line);
+    match panic::catch_unwind(AssertUnwindSafe(pass)) {
+        Ok(Ok(tally)) if tally.delivered == 1 => return Ok(Ended::Delivered),
+        Ok(Err(trouble)) => {
+            let line = failure_line(desk.journal.line("runner"), &trouble);
+            desk.journal.write(Level::Warning, &line);
+        }
+        _ => {}
     }
     Ok(Ended::Queued(id, failure))
 }

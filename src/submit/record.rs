@@ -16,7 +16,7 @@ pub(super) struct Known {
     pub(super) nul: u64,
 }
 
-/// Writes the one line of a message.
+/// Writes the one line of a message, which one delivered in parts has had from each part.
 pub(super) fn record(journal: &Journal<'_>, known: &Known, result: &Result<Ended, Failure>) {
     match result {
         Ok(Ended::Queued(_, failure)) => {
@@ -28,6 +28,7 @@ pub(super) fn record(journal: &Journal<'_>, known: &Known, result: &Result<Ended
             let line = known.on(journal.line("sent").number("code", 250));
             journal.write(Level::Info, &line.text("reason", &receipt.reply));
         }
+        Ok(Ended::Delivered) => {}
         Ok(Ended::Cancelled(signal)) => {
             let signal = u64::try_from(*signal).unwrap_or_default();
             let line = journal.line("cancelled").number("signal", signal);
