@@ -1,4 +1,4 @@
-//! Mail programs for people: git send-email, mailx of both kinds, mutt.
+//! Mail programs for people: git send-email, mailx of both kinds, mutt, Emacs.
 
 use super::ALERTS;
 use super::machine::{Letter, Machine, SUBJECT, decoded, text};
@@ -133,4 +133,44 @@ fn mutt_sends_and_says_when_it_could_not() {
         shown.contains("Error sending message, child exited 75"),
         "{ran:?}"
     );
+}
+
+/// A letter written by a script: message-mode makes the MIME, mail-mode the plain header.
+const WRITES: &str = r#"
+(require 'message)
+(setq inhibit-message t user-full-name "Jörg Größe" user-mail-address "noreply@contoso.test"
+      mail-interactive t message-interactive t message-confirm-send nil
+      send-mail-function 'sendmail-send-it
+      message-send-mail-function 'message-send-mail-with-sendmail)
+(defun letter ()
+  (message-mail "ann@example.com" subject '(("Bcc" . "hid@example.com")))
+  (message-goto-body)
+  (insert-file-contents "body")
+  (goto-char (point-max))
+  (mml-attach-file "attachment.bin" "application/octet-stream" nil "attachment")
+  (message-send)
+  (princ "sent\n"))
+(defun alert ()
+  (mail nil "root" "alert")
+  (mail-text)
+  (insert "disk full\n")
+  (mail-send)
+  (princ "sent\n"))
+"#;
+
+#[test]
+fn emacs_sends_and_says_when_it_could_not() {
+    let Some(machine) = Machine::with(&["emacs"]) else {
+        return;
+    };
+    let script = format!(";; -*- coding: utf-8 -*-\n(setq subject \"{SUBJECT}\")\n{WRITES}");
+    machine.host.write("home/writes.el", script);
+    let writes = |what: &str| format!("emacs --batch -Q -l writes.el -f {what}");
+    Letter::default().is(&machine.sends(&writes("letter")));
+    let to_root = machine.sends(&writes("alert"));
+    assert_eq!(to_root.recipients, ["ops@example.com"]);
+    machine.goes_offline();
+    let ran = machine.shell(&writes("letter"));
+    assert!(!ran.status.success(), "{ran:?}");
+    assert!(ran.stderr.contains("failed with exit value 75"), "{ran:?}");
 }
