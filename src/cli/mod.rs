@@ -10,6 +10,7 @@ mod options;
 mod parse;
 mod wishes;
 
+use crate::mail::dsn::Dsn;
 use crate::outcome::{Class, Failure, Stage, printable};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -143,36 +144,6 @@ pub enum Delivery {
 pub enum BodyType {
     SevenBit,
     EightBitMime,
-}
-
-/// Wishes for delivery status notifications (RFC 3461 section 4); what is here is valid.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dsn {
-    /// When to notify (`-N`).
-    pub notify: Option<Notify>,
-    /// How much of the message to return (`-R`).
-    pub ret: Option<Ret>,
-    /// The envelope id, 1 to 100 octets of xtext (`-V`).
-    pub envid: Option<String>,
-}
-
-/// When a delivery status notification is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notify {
-    Never,
-    /// On at least one of the three.
-    On {
-        success: bool,
-        failure: bool,
-        delay: bool,
-    },
-}
-
-/// How much of a message a notification returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ret {
-    Full,
-    Headers,
 }
 
 /// The verb `login` with a token from elsewhere.

@@ -266,8 +266,9 @@ fn misread(error: lexopt::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{BodyType, Delivery, Login, Notify, Ret, Submission};
+    use crate::cli::{BodyType, Delivery, Login, Submission};
     use crate::cli::{QueuePart, QueueRun};
+    use crate::mail::dsn::{Envid, Notify, Ret};
     use crate::outcome::{Class, Stage};
     use std::os::unix::ffi::OsStringExt;
     use std::path::PathBuf;
@@ -613,10 +614,7 @@ mod tests {
         );
         assert_eq!(submission("-t -N never").dsn.notify, Some(Notify::Never));
         assert_eq!(submission("-t -R hdrs -Rfull").dsn.ret, Some(Ret::Full));
-        assert_eq!(
-            submission("-t -V a+2Bb").dsn.envid.as_deref(),
-            Some("a+2Bb")
-        );
+        assert_eq!(submission("-t -V a+2Bb").dsn.envid, Envid::parse("a+2Bb"));
         let bad = [
             "-N never,delay",
             "-N ''",

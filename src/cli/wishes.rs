@@ -1,9 +1,9 @@
 //! What was typed, before it is known whether it makes sense, and how each option notes its wish.
 
 use super::{
-    BodyType, Delivery, Invocation, Notify, QueueFilter, QueuePart, QueueRun, Ret, Submission,
-    misuse, shown,
+    BodyType, Delivery, Invocation, QueueFilter, QueuePart, QueueRun, Submission, misuse, shown,
 };
+use crate::mail::dsn::{Envid, Notify, Ret};
 use crate::outcome::Failure;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -129,66 +129,27 @@ pub(super) fn body(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
 }
 
 pub(super) fn notify(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
-    match value.to_str().and_then(notify_of) {
+    match value.to_str().and_then(Notify::parse) {
         Some(notify) => w.submission.dsn.notify = Some(notify),
         None => note(w, "-N", &value),
     }
     Ok(())
 }
 
-fn notify_of(text: &str) -> Option<Notify> {
-    if text.eq_ignore_ascii_case("never") {
-        return Some(Notify::Never);
-    }
-    let (mut success, mut failure, mut delay) = (false, false, false);
-    for word in text.split(',') {
-        match word.to_ascii_lowercase().as_str() {
-            "success" => success = true,
-            "failure" => failure = true,
-            "delay" => delay = true,
-            _ => return None,
-        }
-    }
-    Some(Notify::On {
-        success,
-        failure,
-        delay,
-    })
-}
-
 pub(super) fn ret(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
-    match value {
-        value if value.eq_ignore_ascii_case("full") => w.submission.dsn.ret = Some(Ret::Full),
-        value if value.eq_ignore_ascii_case("hdrs") => w.submission.dsn.ret = Some(Ret::Headers),
-        value => note(w, "-R", &value),
+    match value.to_str().and_then(Ret::parse) {
+        Some(ret) => w.submission.dsn.ret = Some(ret),
+        None => note(w, "-R", &value),
     }
     Ok(())
 }
 
 pub(super) fn envid(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
-    match value.to_str() {
-        Some(text) if is_envid(text) => w.submission.dsn.envid = Some(text.to_owned()),
-        _ => note(w, "-V", &value),
+    match value.to_str().and_then(Envid::parse) {
+        Some(envid) => w.submission.dsn.envid = Some(envid),
+        None => note(w, "-V", &value),
     }
     Ok(())
-}
-
-/// RFC 3461 section 4.4: at most 100 octets of xtext, which is section 4's printable ASCII with
-/// `+XX` for the rest.
-fn is_envid(text: &str) -> bool {
-    let is_hex = |octet: Option<u8>| octet.is_some_and(|o| matches!(o, b'0'..=b'9' | b'A'..=b'F'));
-    let mut octets = text.bytes();
-    while let Some(octet) = octets.next() {
-        let fine = match octet {
-            b'+' => is_hex(octets.next()) && is_hex(octets.next()),
-            b'=' => false,
-            octet => octet.is_ascii_graphic(),
-        };
-        if !fine {
-            return false;
-        }
-    }
-    (1..=100).contains(&text.len())
 }
 
 /// `-o` and a letter, the value glued to it: `-odb`, `-oi`, `-oA/etc/aliases`.

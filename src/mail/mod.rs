@@ -3,6 +3,7 @@
 pub mod address;
 pub mod aliases;
 pub mod body;
+pub mod dsn;
 pub mod encoded;
 pub mod envelope;
 pub mod header;

@@ -389,7 +389,7 @@ pub(crate) fn message_id(reply: &Reply) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::{Dsn, Notify, Ret, Xtext};
+    use crate::mail::dsn::{Dsn, Envid, Notify, Ret};
     use crate::sys::secret::Secret;
 
     fn path(text: &str) -> Path {
@@ -461,7 +461,7 @@ mod tests {
         let envelope = Envelope {
             sender: Some(&from),
             recipients: &to,
-            dsn: Dsn::default(),
+            dsn: &Dsn::default(),
         };
         let lines = commands(&envelope, &content(b"\xe9\r\n"), &microsoft()).unwrap();
         assert_eq!(
@@ -483,10 +483,10 @@ mod tests {
         let envelope = Envelope {
             sender: None,
             recipients: &to,
-            dsn: Dsn {
+            dsn: &Dsn {
                 notify: Some(Notify::Never),
                 ret: Some(Ret::Headers),
-                envid: Xtext::new("QQ+2B1"),
+                envid: Envid::parse("QQ+2B1"),
             },
         };
         let lines = commands(&envelope, &content(b""), &microsoft()).unwrap();
@@ -508,7 +508,7 @@ mod tests {
         let envelope = Envelope {
             sender: None,
             recipients: &to,
-            dsn: Dsn::default(),
+            dsn: &Dsn::default(),
         };
         let lines = commands(&envelope, &content(b""), &microsoft()).unwrap();
         assert!(lines[0].ends_with(" SMTPUTF8\r\n"));
@@ -523,7 +523,7 @@ mod tests {
         let envelope = Envelope {
             sender: None,
             recipients: &to,
-            dsn: Dsn::default(),
+            dsn: &Dsn::default(),
         };
         let offers = |size| Offers {
             size: Some(size),
@@ -557,7 +557,7 @@ mod tests {
             let envelope = Envelope {
                 sender: None,
                 recipients: &to,
-                dsn: Dsn::default(),
+                dsn: &Dsn::default(),
             };
             let failure = commands(&envelope, &content(b""), &microsoft()).unwrap_err();
             assert_eq!(failure.class(), Class::Software, "{text:?}");
@@ -628,7 +628,7 @@ mod tests {
         let envelope = Envelope {
             sender: Some(&from),
             recipients: &[],
-            dsn: Dsn::default(),
+            dsn: &Dsn::default(),
         };
         let failure = judge_mail(&envelope, "u@x.test", &Reply::of("354 go")).unwrap_err();
         assert_eq!(failure.reason(), Some("protocol"));
@@ -640,7 +640,7 @@ mod tests {
         let envelope = Envelope {
             sender: Some(&from),
             recipients: &[],
-            dsn: Dsn::default(),
+            dsn: &Dsn::default(),
         };
         let reply = Reply::of("550 5.7.60 SMTP; Client does not have permissions");
         let failure = judge_mail(&envelope, "a@x.test", &reply).unwrap_err();

@@ -4,7 +4,7 @@
 //! ```text
 //! connect ─► wire ─► reply ─► dialogue ─► causes
 //!  (edge)   (edge)   lines    commands    Microsoft's texts
-//!     │                         └─ dsn
+//!     │
 //!     └──── session (edge) ──── body, broken
 //! ```
 //!
@@ -15,7 +15,6 @@ mod broken;
 mod causes;
 mod connect;
 mod dialogue;
-mod dsn;
 pub mod reply;
 mod session;
 pub mod stdio;
@@ -23,9 +22,9 @@ mod wire;
 
 pub use broken::interrupted;
 pub use causes::explain;
-pub use dsn::{Dsn, Notify, Ret, Xtext};
 pub use session::Session;
 
+use crate::mail::dsn::Dsn;
 use crate::outcome::Failure;
 use crate::sys::secret::Secret;
 use crate::sys::signal::Signals;
@@ -46,7 +45,7 @@ pub struct Envelope<'a> {
     pub sender: Option<&'a Path>,
     pub recipients: &'a [Path],
     /// Wishes that are told to a server which offers DSN, and to no other.
-    pub dsn: Dsn<'a>,
+    pub dsn: &'a Dsn,
 }
 
 /// What a server offers, as far as it decides how a message is prepared for it.

@@ -1,13 +1,13 @@
 //! Takes queued messages to the server, several over one connection, and writes the notices.
 
 use super::Desk;
-use super::content::{Prepared, dsn, dsn_wishes};
+use super::content::{Prepared, note_dsn};
 use super::keep::{Kept, keep};
 use super::link::{Link, access_token, link, may_go, tell_others};
 use super::offer::{Paths, path};
 use super::record::failure_line;
-use crate::cli::Dsn;
 use crate::mail::body::DotRule;
+use crate::mail::dsn::Dsn;
 use crate::mail::message::Message;
 use crate::mail::notice::{self, Notice};
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
@@ -239,11 +239,12 @@ impl Courier<'_, '_> {
         let recipients: Vec<smtp::Path> = pending.iter().map(|one| plain(&one.path)).collect();
         let offered = link.session.offered();
         let prepared = Prepared::new(&message, offered, self.desk.journal);
-        let wishes = dsn_wishes(stored.entry.dsn.as_deref().unwrap_or_default());
+        let wishes = Dsn::from_line(stored.entry.dsn.as_deref().unwrap_or_default());
+        note_dsn(&wishes, offered, self.desk.journal);
         let envelope = smtp::Envelope {
             sender: sender.as_ref(),
             recipients: &recipients,
-            dsn: dsn(&wishes, offered, self.desk.journal),
+            dsn: &wishes,
         };
         let manner = smtp::Manner {
             partial: true,

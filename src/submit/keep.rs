@@ -1,9 +1,8 @@
 //! What the server did not take goes into the queue; what it refused for good is kept to look at.
 
 use super::Desk;
-use super::content::dsn_text;
 use super::offer::Paths;
-use crate::cli::Dsn;
+use crate::mail::dsn::Dsn;
 use crate::mail::message::Message;
 use crate::outcome::{Failure, QueueId, Stage};
 use crate::queue::runner::setback;
@@ -92,7 +91,7 @@ fn entry(kept: &Kept<'_>, state: State, desk: &Desk<'_>) -> Entry {
         recipients: recipients
             .map(|path| Recipient::pending(path.text.clone()))
             .collect(),
-        dsn: dsn_text(kept.wishes),
+        dsn: kept.wishes.line(),
         state,
     }
 }

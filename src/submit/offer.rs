@@ -1,10 +1,10 @@
 //! One message offered to the server, with a token that holds.
 
 use super::Desk;
-use super::content::{Prepared, dsn};
+use super::content::{Prepared, note_dsn};
 use super::link::{link, may_go, tell_others};
-use crate::cli::Dsn;
 use crate::mail::address::{Address, Wire};
+use crate::mail::dsn::Dsn;
 use crate::mail::envelope::{Envelope, Sender};
 use crate::mail::message::Message;
 use crate::outcome::{Class, Failure, Stage};
@@ -33,10 +33,11 @@ pub(super) fn offer(
     let mut link = link(desk, Who::Submission, watch)?;
     let offered = link.session.offered();
     let prepared = Prepared::new(message, offered, desk.journal);
+    note_dsn(wishes, offered, desk.journal);
     let envelope = smtp::Envelope {
         sender: paths.sender.as_ref(),
         recipients: &paths.recipients,
-        dsn: dsn(wishes, offered, desk.journal),
+        dsn: wishes,
     };
     let manner = smtp::Manner::default();
     let sent = link

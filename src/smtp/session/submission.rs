@@ -1,14 +1,13 @@
 //! A message over a session: the envelope in flights, the body, and the reply that decides.
 
 use super::{Session, show, show_reply};
+use crate::mail::dsn::Dsn;
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp::body::Stuffing;
 use crate::smtp::dialogue;
 use crate::smtp::reply::Reply;
 use crate::smtp::wire::Clock;
-use crate::smtp::{
-    Content, Direction, Dsn, Envelope, Manner, Path, Receipt, Refusal, Verdict, Watch,
-};
+use crate::smtp::{Content, Direction, Envelope, Manner, Path, Receipt, Refusal, Verdict, Watch};
 use lettre::transport::smtp::commands::{Quit, Rset};
 
 /// Commands that travel together at most; while their replies are not read yet they have to fit
@@ -69,7 +68,7 @@ impl Session {
         let envelope = Envelope {
             sender: Some(sender),
             recipients: &[],
-            dsn: Dsn::default(),
+            dsn: &Dsn::default(),
         };
         dialogue::judge_mail(&envelope, &self.user, &reply)?;
         self.reset(watch);

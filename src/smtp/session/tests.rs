@@ -1,8 +1,9 @@
 //! A scripted server on loopback and what the session makes of it.
 
 use super::*;
+use crate::mail::dsn::Dsn;
 use crate::outcome::Fate;
-use crate::smtp::{Content, Dsn, Envelope, Manner, Path, Receipt, Refusal, Verdict};
+use crate::smtp::{Content, Envelope, Manner, Path, Receipt, Refusal, Verdict};
 use crate::sys::roots::Roots;
 use crate::sys::secret::Secret;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -271,7 +272,7 @@ impl Scripted {
         let envelope = Envelope {
             sender: Some(&sender),
             recipients: &recipients,
-            dsn: Dsn::default(),
+            dsn: &Dsn::default(),
         };
         let content = Content {
             header: b"Subject: hi\r\n",

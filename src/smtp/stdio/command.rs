@@ -1,6 +1,7 @@
 //! A command line into a command, or the refusal it earns.
 
 use super::{Answer, Party};
+use crate::mail::dsn::{Envid, Notify, Ret, is_xtext};
 
 /// The answer to HELP.
 pub(super) const KNOWN: &str = "HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT";
@@ -136,9 +137,8 @@ fn mail_fits(keyword: &str, value: Option<&[u8]>) -> Option<bool> {
         }
         ("BODY", Some(value)) => is_one_of(value, &["7BIT", "8BITMIME"]),
         ("SMTPUTF8", value) => value.is_none(),
-        ("RET", Some(value)) => is_one_of(value, &["FULL", "HDRS"]),
-        // RFC 3461 section 4.4.
-        ("ENVID", Some(value)) => value.len() <= 100 && is_xtext(value),
+        ("RET", Some(value)) => text(value).and_then(Ret::parse).is_some(),
+        ("ENVID", Some(value)) => text(value).and_then(Envid::parse).is_some(),
         ("SIZE" | "BODY" | "RET" | "ENVID", None) => false,
         _ => return None,
     })
@@ -146,11 +146,7 @@ fn mail_fits(keyword: &str, value: Option<&[u8]>) -> Option<bool> {
 
 fn rcpt_fits(keyword: &str, value: Option<&[u8]>) -> Option<bool> {
     Some(match (keyword, value) {
-        ("NOTIFY", Some(value)) => {
-            let mut words = value.split(|&octet| octet == b',');
-            value.eq_ignore_ascii_case(b"NEVER")
-                || words.all(|word| is_one_of(word, &["SUCCESS", "FAILURE", "DELAY"]))
-        }
+        ("NOTIFY", Some(value)) => text(value).and_then(Notify::parse).is_some(),
         // RFC 3461 section 4.2; RFC 6533 section 3 lets UTF-8 stand in it.
         ("ORCPT", Some(value)) => {
             let mut parts = value.splitn(2, |&octet| octet == b';');
@@ -165,25 +161,12 @@ fn rcpt_fits(keyword: &str, value: Option<&[u8]>) -> Option<bool> {
     })
 }
 
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok()
+}
+
 fn is_one_of(value: &[u8], words: &[&str]) -> bool {
     words
         .iter()
         .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
-}
-
-/// RFC 3461 section 4: printable ASCII, with `+XX` for the rest.
-fn is_xtext(value: &[u8]) -> bool {
-    let is_hex = |octet: Option<&u8>| octet.is_some_and(|o| matches!(o, b'0'..=b'9' | b'A'..=b'F'));
-    let mut octets = value.iter();
-    while let Some(&octet) = octets.next() {
-        let fine = match octet {
-            b'+' => is_hex(octets.next()) && is_hex(octets.next()),
-            b'=' => false,
-            octet => octet.is_ascii_graphic(),
-        };
-        if !fine {
-            return false;
-        }
-    }
-    !value.is_empty()
 }
