@@ -128,10 +128,10 @@ impl Dsn {
 
     /// The parameter of each RCPT, a blank before it.
     pub fn of_rcpt(&self) -> String {
-        let value = self
-            .notify
-            .map(|notify| format!(" NOTIFY={}", notify.value()));
-        value.unwrap_or_default()
+        match self.notify.map(Notify::value) {
+            Some(value) if !value.is_empty() => format!(" NOTIFY={value}"),
+            _ => String::new(),
+        }
     }
 
     /// All parameters as one line for an entry of the queue; none if nothing is wished.
