@@ -370,6 +370,46 @@ fn a_recipient_is_judged_when_it_is_named() {
 }
 
 #[test]
+fn wishes_for_notifications_reach_the_server() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let mut client = Client::of(host.command("sendmail", ["-bs", "-N", "never", "-R", "full"]));
+    assert!(client.reply().starts_with("220 "));
+    for (mail, first, second) in [
+        ("RET=HDRS ENVID=a+2Bb", "NOTIFY=delay", "NOTIFY=DELAY"),
+        ("", "", ""),
+        ("ENVID=7", "NOTIFY=SUCCESS", "NOTIFY=FAILURE"),
+    ] {
+        client.ask(&format!("MAIL FROM:<a@contoso.test> {mail}"), "250");
+        client.ask(&format!("RCPT TO:<ops@example.com> {first}"), "250");
+        client.ask(&format!("RCPT TO:<dev@example.com> {second}"), "250");
+        client.ask("DATA", "354");
+        client.put(format!("{TEXT}.\r\n").as_bytes());
+        assert!(client.reply().starts_with("250"));
+    }
+    client.quit();
+    let wishes = tenant.received().into_iter().map(|arrived| {
+        let size = |word: &String| !word.starts_with("SIZE=");
+        let mail: Vec<String> = arrived.parameters.into_iter().filter(size).collect();
+        let [first, second] = &arrived.recipient_parameters[..] else {
+            panic!("two recipients")
+        };
+        assert_eq!(first, second);
+        format!("{} {}", mail.join(" "), first.join(" "))
+    });
+    assert_eq!(
+        wishes.collect::<Vec<_>>(),
+        [
+            "RET=HDRS ENVID=a+2Bb NOTIFY=DELAY",
+            "RET=FULL NOTIFY=NEVER",
+            "RET=FULL ENVID=7 "
+        ]
+    );
+    let log = host.log();
+    assert_eq!(log.matches("NOTIFY that differs").count(), 1, "{log}");
+}
+
+#[test]
 fn a_transaction_takes_a_thousand_recipients() {
     let tenant = Tenant::start();
     let host = Host::with(&binary(), &tenant);

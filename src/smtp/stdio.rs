@@ -1,6 +1,6 @@
 //! `-bs`: the server side of SMTP over any reader and writer (RFC 5321).
 //!
-//! Nothing about mail is known in here. A `Clerk` judges paths and takes messages; he gets octets as
+//! Nothing about addresses and messages is known in here. A `Clerk` judges paths and takes messages; he gets octets as
 //! the client wrote them and answers with a reply.
 
 mod command;
@@ -11,6 +11,7 @@ mod tests;
 
 use self::command::Command;
 use self::text::{End, Text};
+use crate::mail::dsn::{Dsn, Envid, Notify, Ret};
 use crate::outcome::{Class, Failure, Stage, printable};
 use std::fmt;
 use std::io::{BufRead, ErrorKind, Write};
@@ -74,6 +75,35 @@ pub struct Letter {
     pub sender: Party,
     /// Those that the clerk did not refuse.
     pub recipients: Vec<Party>,
+}
+
+impl Party {
+    fn wish<T>(&self, keyword: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        let (_, value) = self.parameters.iter().find(|(name, _)| name == keyword)?;
+        std::str::from_utf8(value).ok().and_then(parse)
+    }
+
+    fn notify(&self) -> Option<Notify> {
+        self.wish("NOTIFY", Notify::parse)
+    }
+}
+
+impl Letter {
+    /// What the client wishes to hear of the delivery; when, only if it wishes the same for all.
+    pub fn dsn(&self) -> Dsn {
+        let first = self.recipients.first().and_then(Party::notify);
+        Dsn {
+            notify: first.filter(|_| !self.notify_differs()),
+            ret: self.sender.wish("RET", Ret::parse),
+            envid: self.sender.wish("ENVID", Envid::parse),
+        }
+    }
+
+    /// Whether NOTIFY is not the same for all recipients.
+    pub fn notify_differs(&self) -> bool {
+        let mut pairs = self.recipients.windows(2);
+        pairs.any(|pair| matches!(pair, [one, next] if one.notify() != next.notify()))
+    }
 }
 
 /// Who knows what an address is, and where a message goes.

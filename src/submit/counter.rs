@@ -7,6 +7,7 @@ use crate::cli::Submission;
 use crate::config::Config;
 use crate::mail::address::{Address, Fault, scan_word};
 use crate::mail::aliases::Aliases;
+use crate::mail::dsn::Dsn;
 use crate::mail::recipients;
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId, Stage};
 use crate::smtp;
@@ -26,6 +27,8 @@ pub struct Counter<'a> {
     host: &'a str,
     /// What the options ask of every message.
     wishes: Submission,
+    /// The wishes for notifications among them; those of a message outrank them.
+    dsn: Dsn,
     watch: &'a mut smtp::Watch<'a>,
     /// Of the message that is at the counter.
     id: Option<QueueId>,
@@ -52,6 +55,7 @@ impl<'a> Counter<'a> {
             config,
             caller,
             host,
+            dsn: wishes.dsn.clone(),
             wishes,
             watch,
             id: None,
@@ -85,6 +89,23 @@ impl<'a> Counter<'a> {
         let done = work(self, &desk);
         self.id = Some(id);
         done
+    }
+
+    /// Wishes for notifications: those of the client before those of the options.
+    fn wanted(&mut self, letter: &Letter) -> Dsn {
+        let (asked, base) = (letter.dsn(), self.dsn.clone());
+        // One message goes to all, and aliases put others in the place of those that were named: the
+        // servers' own habit serves everybody better than the wish of one.
+        let differs = letter.notify_differs();
+        if differs {
+            let note = "NOTIFY that differs among the recipients";
+            self.wishes.notes.push(note.to_owned());
+        }
+        Dsn {
+            notify: asked.notify.or(base.notify.filter(|_| !differs)),
+            ret: asked.ret.or(base.ret),
+            envid: asked.envid.or(base.envid),
+        }
     }
 
     /// Finds out whether a recipient leads anywhere.
@@ -136,6 +157,7 @@ impl Clerk for Counter<'_> {
         self.wishes.sender = Some(word(&letter.sender));
         self.wishes.sender_from_header = false;
         self.wishes.recipients = letter.recipients.iter().map(word).collect();
+        self.wishes.dsn = self.wanted(letter);
         let sent = self.at_desk(|counter, desk| {
             match submit(&counter.wishes, desk, text, counter.watch)? {
                 Outcome::Cancelled(_) => Err(smtp::interrupted(Stage::Argv)),
