@@ -1,7 +1,7 @@
 //! What a job ends in: an outcome, or a failure that says what, why and what to do.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How a job ended when nothing failed.
 #[derive(Debug)]
@@ -157,6 +157,7 @@ struct Parts {
     err: Option<String>,
     os_error: Option<i32>,
     reason: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -193,6 +194,7 @@ impl Failure {
             err: None,
             os_error: None,
             reason: None,
+            retry_after: None,
         }))
     }
 
@@ -251,6 +253,12 @@ impl Failure {
         self
     }
 
+    /// Keeps how long the other side wants to be left alone.
+    pub fn with_retry_after(mut self, wait: Duration) -> Failure {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
     /// The class, hence the exit status.
     pub fn class(&self) -> Class {
         self.0.class
@@ -299,6 +307,11 @@ impl Failure {
     /// The short cause, if there is one.
     pub fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
+    }
+
+    /// How long the other side wants to be left alone, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// The lines for stderr, without line ends: what and why, further faults, then the cure.
@@ -400,7 +413,6 @@ fn from_base32(digits: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_failure_is_two_lines_what_and_why_then_the_cure() {

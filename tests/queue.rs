@@ -39,6 +39,38 @@ fn mail_survives_a_dead_server_and_a_dead_token_endpoint() {
     assert!(host.log().contains("event=queued") && host.spooled("failed").is_empty());
 }
 
+/// Retry-After of the token endpoint: nobody asks sooner, neither for this message nor for another.
+#[test]
+fn the_token_endpoint_is_left_alone_for_as_long_as_it_asks() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    expire(&host);
+    tenant.fault(Fault::Token(Answer::Throttled(Some(1800))));
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0);
+    let read = |below: &str| std::fs::read_to_string(host.path(below)).unwrap();
+    let name = host.spooled("queue").pop().unwrap();
+    let entry = read(&format!("var/spool/queue/{name}"));
+    let number = |key: &str| -> u64 {
+        let word = entry.split(' ').find_map(|word| word.strip_prefix(key));
+        word.unwrap().parse().unwrap()
+    };
+    let wait = number("next=") - number("last=");
+    assert!((1800..=2160).contains(&wait), "{wait} s: {entry}");
+    // Another submission asks again after a minute at the earliest; the runner's word holds longer.
+    let requests = tenant.token_requests().len();
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0);
+    host.sendmail(["-q"], "");
+    assert_eq!(tenant.token_requests().len(), requests, "{}", host.log());
+    host.forget_troubles();
+    host.sendmail(["-qf"], "").exits(75);
+    let breaker = read("var/state/breaker");
+    let times: Vec<u64> = breaker
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    assert_eq!(times[1] - times[0], 600, "{breaker}");
+}
+
 /// Hold: loud, kept, and sent once the cause is gone.
 #[test]
 fn credentials_and_policy_hold_a_message_and_lose_none() {

@@ -190,7 +190,6 @@ fn a_hold_of_the_host_is_the_first_line_even_of_an_empty_queue() {
         failure: &failure,
         who: Who::Runner,
         uid: 0,
-        not_before: None,
         disturbed: false,
     };
     assert!(gate.open(SystemTime::now(), &attempt).is_some());

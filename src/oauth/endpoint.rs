@@ -653,10 +653,7 @@ mod tests {
             let reply = Stub::new(vec![answer])
                 .post()
                 .unwrap_or_else(|failure| panic!("{failure:?}"));
-            assert_eq!(
-                read(reply).err().unwrap().failure.reason(),
-                Some("redirect")
-            );
+            assert_eq!(read(reply).err().unwrap().reason(), Some("redirect"));
         }
     }
 
@@ -726,7 +723,7 @@ mod tests {
         let reply = Stub::new(vec![cut])
             .post()
             .unwrap_or_else(|failure| panic!("{failure:?}"));
-        let failure = read(reply).err().unwrap().failure;
+        let failure = read(reply).err().unwrap();
         assert_eq!(
             (failure.fate(), failure.reason()),
             (Fate::Defer, Some("not-json"))

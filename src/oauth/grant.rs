@@ -5,7 +5,7 @@
 //! holds a well-formed access token is success; only HTTP status, `error` and `suberror` decide what
 //! becomes of the mail, Microsoft's numbers explain it.
 
-use super::refusal::{Refusal, no_token};
+use super::refusal::no_token;
 use super::token::{Claims, RefreshToken, is_token, number};
 use super::{Account, Audience, Endpoint};
 use crate::outcome::{Class, Failure, Stage};
@@ -91,15 +91,13 @@ impl Refresh<'_> {
     }
 
     /// The tokens of an answer, or why there are none.
-    pub(crate) fn read(&self, reply: Reply) -> Result<Granted, Refusal> {
+    pub(crate) fn read(&self, reply: Reply) -> Result<Granted, Failure> {
         if reply.body.len() > BODY_MAX {
             let failure = self.failed(Failure::defer).with_reason("size");
-            return Err(failure
-                .because(format!("the answer is over {BODY_MAX} octets"))
-                .into());
+            return Err(failure.because(format!("the answer is over {BODY_MAX} octets")));
         }
         if (300..400).contains(&reply.status) {
-            return Err(self.redirected(&reply).into());
+            return Err(self.redirected(&reply));
         }
         let taken = (200..300).contains(&reply.status);
         match object(&reply.body) {
@@ -107,7 +105,7 @@ impl Refresh<'_> {
                 if taken
                     && (answer.contains_key("access_token") || !answer.contains_key("error")) =>
             {
-                self.granted(&mut answer, &reply).map_err(Refusal::from)
+                self.granted(&mut answer, &reply)
             }
             Some(answer) => Err(self.refused(&answer, &reply)),
             None => Err(self.unreadable(&reply)),
@@ -392,7 +390,7 @@ pub(crate) mod tests {
     }
 
     /// Reads an answer as one to a refresh of the usual account.
-    pub(crate) fn read(reply: Reply) -> Result<Granted, Refusal> {
+    pub(crate) fn read(reply: Reply) -> Result<Granted, Failure> {
         let (account, endpoint) = (account(), endpoint());
         let refresh_token = RefreshToken::new("0.AXoA-old-refresh-token").unwrap();
         Refresh {
@@ -414,13 +412,11 @@ pub(crate) mod tests {
     }
 
     fn granted(body: impl ToString) -> Granted {
-        read(reply(200, body))
-            .map_err(|refusal| refusal.failure)
-            .unwrap_or_else(|failure| panic!("{failure:?}"))
+        read(reply(200, body)).unwrap_or_else(|failure| panic!("{failure:?}"))
     }
 
     fn refused(body: impl ToString) -> Failure {
-        read(reply(200, body)).err().unwrap().failure
+        read(reply(200, body)).err().unwrap()
     }
 
     fn lifetime(answer: Value) -> u64 {

@@ -11,23 +11,8 @@ use crate::outcome::{Failure, Stage};
 use crate::sys::secret::Secret;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
+use std::time::Duration;
 use zeroize::Zeroizing;
-
-/// A refresh that failed, and the moment before which nobody should try again.
-pub(crate) struct Refusal {
-    pub(crate) failure: Failure,
-    /// Seconds since 1970.
-    pub(crate) until: Option<u64>,
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Refusal {
-        Refusal {
-            failure,
-            until: None,
-        }
-    }
-}
 
 impl Refresh<'_> {
     pub(super) fn redirected(&self, reply: &Reply) -> Failure {
@@ -48,7 +33,7 @@ impl Refresh<'_> {
     }
 
     /// An answer without JSON comes from something between: nothing stored is to change by it.
-    pub(super) fn unreadable(&self, reply: &Reply) -> Refusal {
+    pub(super) fn unreadable(&self, reply: &Reply) -> Failure {
         let (status, host) = (reply.status, self.endpoint.host());
         let server = self.endpoint.host_and_port();
         let page = match page(&reply.body) {
@@ -83,13 +68,13 @@ impl Refresh<'_> {
             429 => failure.with_code(status).with_reason("throttled"),
             _ => failure.with_code(status).with_reason("not-json"),
         };
-        Refusal {
-            failure,
-            until: self.until(reply),
+        match wait(reply) {
+            Some(wait) => failure.with_retry_after(wait),
+            None => failure,
         }
     }
 
-    pub(super) fn refused(&self, answer: &Map<String, Value>, reply: &Reply) -> Refusal {
+    pub(super) fn refused(&self, answer: &Map<String, Value>, reply: &Reply) -> Failure {
         let complaint = Complaint::of(answer);
         let branch = complaint.number.and_then(codes::branch);
         let passing = matches!(
@@ -107,13 +92,13 @@ impl Refresh<'_> {
             }
             _ => (Failure::hold, "refused"),
         };
-        let until = match branch {
-            Some(Branch::Loop) => Some(self.now.saturating_add(60)),
-            _ => self.until(reply),
+        let wait = match branch {
+            Some(Branch::Loop) => Some(Duration::from_secs(60)),
+            _ => wait(reply),
         };
         let failure = self
             .failed(fate)
-            .because(self.account_of(&complaint, reply.status) + &self.wait(until))
+            .because(self.account_of(&complaint, reply.status) + &in_words(wait))
             .fix(self.shown(&complaint.cure()))
             .with_reason(if reason == "refused" && !complaint.error.is_empty() {
                 self.shown(&complaint.error)
@@ -126,7 +111,10 @@ impl Refresh<'_> {
             }
             _ => failure.with_code(reply.status),
         };
-        Refusal { failure, until }
+        match wait {
+            Some(wait) => failure.with_retry_after(wait),
+            None => failure,
+        }
     }
 
     /// Microsoft's own words and the ids that its support asks for.
@@ -155,28 +143,6 @@ impl Refresh<'_> {
         text
     }
 
-    /// When Microsoft wants to be asked again: Retry-After in seconds, at most an hour; a minute for a
-    /// 429 without.
-    fn until(&self, reply: &Reply) -> Option<u64> {
-        let asked = reply
-            .retry_after
-            .as_deref()
-            .and_then(|text| text.trim().parse::<u64>().ok());
-        let wait = asked.or((reply.status == 429).then_some(60))?;
-        Some(self.now.saturating_add(wait.min(3600)))
-    }
-
-    /// The wait that was asked for, in words.
-    fn wait(&self, until: Option<u64>) -> String {
-        match until {
-            Some(until) => format!(
-                "; to be asked again in {} s",
-                until.saturating_sub(self.now)
-            ),
-            None => String::new(),
-        }
-    }
-
     pub(super) fn failed(&self, fate: fn(String) -> Failure) -> Failure {
         fate(no_token(self.account)).at(Stage::TokenHttp)
     }
@@ -190,6 +156,24 @@ impl Refresh<'_> {
         let mut secrets = vec![self.refresh_token.expose()];
         secrets.extend(self.account.client_secret.as_ref().map(Secret::expose));
         without_secrets(text, &secrets)
+    }
+}
+
+/// How long Microsoft wants to be left alone: Retry-After in seconds, at most an hour; a minute for a
+/// 429 without.
+fn wait(reply: &Reply) -> Option<Duration> {
+    let asked = reply
+        .retry_after
+        .as_deref()
+        .and_then(|text| text.trim().parse::<u64>().ok());
+    let wait = asked.or((reply.status == 429).then_some(60))?;
+    Some(Duration::from_secs(wait.min(3600)))
+}
+
+fn in_words(wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => format!("; to be asked again in {} s", wait.as_secs()),
+        None => String::new(),
     }
 }
 
@@ -362,11 +346,11 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
-    fn refusal(status: u16, body: impl ToString) -> Refusal {
+    fn refusal(status: u16, body: impl ToString) -> Failure {
         read(reply(status, body)).err().unwrap()
     }
 
-    fn microsoft(status: u16, error: &str, number: u32, suberror: &str) -> Refusal {
+    fn microsoft(status: u16, error: &str, number: u32, suberror: &str) -> Failure {
         refusal(
             status,
             json!({
@@ -387,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_dead_sign_in_is_held_with_microsofts_words_ids_and_the_cure() {
-        let failure = microsoft(400, "invalid_grant", 700082, "bad_token").failure;
+        let failure = microsoft(400, "invalid_grant", 700082, "bad_token");
         assert_eq!(
             (failure.fate(), failure.code()),
             (Fate::Hold, Some("AADSTS700082"))
@@ -420,7 +404,7 @@ mod tests {
             (400, "invalid_request", 90055, Fate::Defer),
             (503, "invalid_grant", 700082, Fate::Defer),
         ] {
-            let failure = microsoft(status, error, number, "").failure;
+            let failure = microsoft(status, error, number, "");
             assert_eq!(failure.fate(), fate, "{status} {error} {number}");
             assert!(failure.cure().is_some());
         }
@@ -428,7 +412,7 @@ mod tests {
 
     #[test]
     fn an_unknown_number_says_where_to_look_it_up() {
-        let text = text(&microsoft(400, "invalid_grant", 123_456, "").failure);
+        let text = text(&microsoft(400, "invalid_grant", 123_456, ""));
         assert!(
             text.contains("https://login.microsoftonline.com/error?code=123456"),
             "{text}"
@@ -440,10 +424,10 @@ mod tests {
     fn a_loop_is_held_for_a_minute() {
         let refusal = microsoft(400, "invalid_grant", 50196, "");
         assert_eq!(
-            (refusal.failure.fate(), refusal.until),
-            (Fate::Hold, Some(NOW + 60))
+            (refusal.fate(), refusal.retry_after()),
+            (Fate::Hold, Some(Duration::from_secs(60)))
         );
-        assert_eq!(refusal.failure.code(), Some("AADSTS50196"));
+        assert_eq!(refusal.code(), Some("AADSTS50196"));
     }
 
     #[test]
@@ -459,10 +443,10 @@ mod tests {
                 reply.retry_after = retry_after.map(str::to_owned);
                 let refusal = read(reply).err().unwrap();
                 assert_eq!(
-                    (refusal.failure.fate(), refusal.until),
-                    (Fate::Defer, Some(NOW + wait))
+                    (refusal.fate(), refusal.retry_after()),
+                    (Fate::Defer, Some(Duration::from_secs(wait)))
                 );
-                assert_eq!(refusal.failure.code(), Some("429"));
+                assert_eq!(refusal.code(), Some("429"));
             }
         }
     }
@@ -476,7 +460,7 @@ mod tests {
             (json!([]), "Error AADSTS700082."),
         ] {
             let body = json!({"error": "invalid_grant", "error_codes": codes, "error_description": description});
-            assert_eq!(refusal(400, body).failure.code(), Some("AADSTS700082"));
+            assert_eq!(refusal(400, body).code(), Some("AADSTS700082"));
         }
         for (codes, description) in [(json!({}), "AADSTS"), (json!([-1, "x"]), "AADSTSx")] {
             let body =
@@ -501,11 +485,11 @@ mod tests {
                 "Throttled: nested",
             ),
         ] {
-            let text = text(&refusal(400, body).failure);
+            let text = text(&refusal(400, body));
             assert!(text.contains(part), "{text}");
         }
         assert_eq!(
-            refusal(403, json!({"message": "blocked"})).failure.fate(),
+            refusal(403, json!({"message": "blocked"})).fate(),
             Fate::Defer
         );
         let _ = refusal(
@@ -517,7 +501,7 @@ mod tests {
     #[test]
     fn status_200_with_an_error_is_an_error() {
         assert_eq!(
-            microsoft(200, "invalid_grant", 50173, "").failure.fate(),
+            microsoft(200, "invalid_grant", 50173, "").fate(),
             Fate::Hold
         );
     }
@@ -528,7 +512,7 @@ mod tests {
             let mut reply = reply(status, "");
             reply.location =
                 Some("https://portal.hotel.example/login?refresh_token=CANARY".to_owned());
-            let failure = read(reply).err().unwrap().failure;
+            let failure = read(reply).err().unwrap();
             assert_eq!(
                 (failure.fate(), failure.reason()),
                 (Fate::Defer, Some("redirect"))
@@ -545,7 +529,7 @@ mod tests {
     #[test]
     fn a_web_page_is_shown_by_its_title() {
         let page = "<!DOCTYPE html><HTML><Title lang=en>\n Hotel  Wi-Fi </TITLE><body>x";
-        let text = text(&refusal(200, page).failure);
+        let text = text(&refusal(200, page));
         assert!(text.contains("with a web page: Hotel Wi-Fi"), "{text}");
         for broken in [
             "<",
@@ -577,17 +561,13 @@ mod tests {
             now: NOW,
         };
         for status in [403, 407] {
-            let failure = refresh
-                .read(reply(status, "<html>Denied"))
-                .err()
-                .unwrap()
-                .failure;
+            let failure = refresh.read(reply(status, "<html>Denied")).err().unwrap();
             assert_eq!(
                 (failure.fate(), failure.code()),
                 (Fate::Defer, Some(status.to_string().as_str()))
             );
             assert!(text(&failure).contains("http://proxy.corp:3128"));
-            let without = refusal(status, "<html>Denied").failure;
+            let without = refusal(status, "<html>Denied");
             assert!(text(&without).contains("company proxy"));
         }
     }
@@ -601,14 +581,16 @@ mod tests {
             "truncated at the other end: ...AXoA-old-refresh-token",
             "twice 0.AXoA-old-refresh-token0.AXoA-old-refresh-token",
         ] {
-            let text = text(&refusal(400, body(echo)).failure);
+            let text = text(&refusal(400, body(echo)));
             assert!(
                 text.contains("[secret]") && !text.contains("AXoA"),
                 "{text}"
             );
         }
-        let page =
-            text(&refusal(502, "<title>cannot post 0.AXoA-old-refresh-token</title>").failure);
+        let page = text(&refusal(
+            502,
+            "<title>cannot post 0.AXoA-old-refresh-token</title>",
+        ));
         assert!(!page.contains("AXoA"), "{page}");
     }
 

@@ -12,7 +12,6 @@
 
 use super::grant::{Granted, Note};
 use super::owner;
-use super::refusal::Refusal;
 use super::shelf::{self, Survey};
 use super::slot::Slot;
 use super::token::{AccessToken, Claims, Misfit, RefreshToken, moment};
@@ -33,7 +32,7 @@ pub struct Store {
 }
 
 /// What one refresh yields.
-pub(crate) type Renewal = Result<Granted, Refusal>;
+pub(crate) type Renewal = Result<Granted, Failure>;
 
 /// Whose token is wanted, why, and how a new one is fetched.
 pub(crate) struct Sought<'a> {
@@ -109,7 +108,7 @@ impl Store {
         refresh_token: &RefreshToken,
         flow: &str,
     ) -> Result<SignedIn, Failure> {
-        let granted = (sought.refresh)(refresh_token).map_err(|refusal| refusal.failure)?;
+        let granted = (sought.refresh)(refresh_token)?;
         sought.report_notes(&granted.notes);
         let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
         claims
@@ -212,7 +211,7 @@ impl Store {
         };
         let granted = match (sought.refresh)(&stored.refresh_token) {
             Ok(granted) => granted,
-            Err(refusal) => return sought.last_resort(stored, refusal),
+            Err(failure) => return sought.last_resort(stored, failure),
         };
         sought.report_notes(&granted.notes);
         let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
@@ -247,7 +246,7 @@ impl Store {
                 if keep && rotated && same_person(misfit, stored, &claims) {
                     self.keep(sought, survey, &renewed);
                 }
-                sought.last_resort(stored, failure.into())
+                sought.last_resort(stored, failure)
             }
         }
     }
@@ -292,14 +291,14 @@ impl Sought<'_> {
     }
 
     /// After a failed refresh: the stored token, while it has not ended.
-    fn last_resort(&self, stored: &Slot, refusal: Refusal) -> Result<AccessToken, Failure> {
-        self.report_refusal(&refusal);
+    fn last_resort(&self, stored: &Slot, failure: Failure) -> Result<AccessToken, Failure> {
+        self.report_refusal(&failure);
         let token = stored
             .unexpired(self.now)
             .filter(|token| !self.was_refused(token));
         token
             .filter(|token| self.check(token).is_ok())
-            .ok_or(refusal.failure)
+            .ok_or(failure)
     }
 
     fn check(&self, token: &AccessToken) -> Result<(), (Misfit, Failure)> {
@@ -351,8 +350,7 @@ impl Sought<'_> {
         self.journal.write(Level::Info, &line);
     }
 
-    fn report_refusal(&self, refusal: &Refusal) {
-        let failure = &refusal.failure;
+    fn report_refusal(&self, failure: &Failure) {
         let stage = failure.stage().unwrap_or(Stage::TokenHttp);
         let mut line = self.journal.line("refresh").word("stage", stage.word());
         let words = [
@@ -365,8 +363,8 @@ impl Sought<'_> {
                 line = line.word(key, value);
             }
         }
-        if let Some(until) = refusal.until {
-            line = line.number("until", until);
+        if let Some(wait) = failure.retry_after() {
+            line = line.number("retry_after", wait.as_secs());
         }
         let line = line.text("text", failure.why().unwrap_or_default());
         self.journal.write(Level::Warning, &line);
@@ -515,10 +513,7 @@ mod tests {
     }
 
     fn down(_: &RefreshToken) -> Renewal {
-        Err(Failure::defer("down")
-            .at(Stage::TokenHttp)
-            .with_code(503)
-            .into())
+        Err(Failure::defer("down").at(Stage::TokenHttp).with_code(503))
     }
 
     fn never(_: &RefreshToken) -> Renewal {
@@ -676,7 +671,7 @@ mod tests {
     #[test]
     fn a_dead_sign_in_is_kept_for_the_day_it_works_again() {
         let place = Place::holding(&stale());
-        let dead = |_: &RefreshToken| Err(Failure::hold("no").with_code("AADSTS700082").into());
+        let dead = |_: &RefreshToken| Err(Failure::hold("no").with_code("AADSTS700082"));
         assert_eq!(place.ask(None, &dead).err().unwrap().fate(), Fate::Hold);
         assert_eq!(place.kept(), "rt-1");
     }

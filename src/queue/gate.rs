@@ -71,8 +71,6 @@ pub struct Attempt<'a> {
     pub failure: &'a Failure,
     pub who: Who,
     pub uid: u32,
-    /// What the server asked for, such as by Retry-After.
-    pub not_before: Option<SystemTime>,
     /// Whether the process was stopped or signalled meanwhile, so that the delay may be its own.
     pub disturbed: bool,
 }
@@ -278,7 +276,6 @@ mod tests {
             failure,
             who: Who::Submission,
             uid: 1000,
-            not_before: None,
             disturbed: false,
         }
     }

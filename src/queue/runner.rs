@@ -357,7 +357,9 @@ pub fn setback(failure: &Failure) -> Setback<'_> {
         class: Class::of(failure.fate()).unwrap_or(Class::Defer),
         reply: failure.why().unwrap_or(failure.what()),
         // Too many connections of the mailbox: that passes sooner than the server's own troubles.
-        after: (failure.code() == Some("432")).then(|| Duration::from_secs(60)),
+        after: failure
+            .retry_after()
+            .or((failure.code() == Some("432")).then(|| Duration::from_secs(60))),
     }
 }
 

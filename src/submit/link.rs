@@ -72,7 +72,6 @@ pub(super) fn tell_others(desk: &Desk<'_>, who: Who, failure: &Failure) {
         failure,
         who,
         uid: desk.caller.uid,
-        not_before: None,
         disturbed: desk
             .signals
             .is_some_and(|signals| signals.taken().is_some() || signals.stopped()),

@@ -99,8 +99,9 @@ pub(super) fn entry(old: Option<Entry>, now: SystemTime, attempt: &Attempt<'_>) 
         (Who::Runner, Kind::Hold) => (60 * MINUTE, 60 * MINUTE),
     };
     let asked = attempt
-        .not_before
-        .map(|at| seconds(at).saturating_sub(now))
+        .failure
+        .retry_after()
+        .map(|wait| wait.as_secs())
         .unwrap_or(usual);
     let new = Entry {
         kind,
@@ -161,17 +162,18 @@ mod tests {
             failure,
             who,
             uid: 1000,
-            not_before: None,
             disturbed: false,
         }
     }
 
     fn until(failure: &Failure, who: Who, asked: Option<u64>) -> u64 {
-        let attempt = Attempt {
-            not_before: asked.map(|seconds| at(NOW + seconds)),
-            ..attempt(failure, who)
+        let failure = match asked {
+            Some(seconds) => failure
+                .clone()
+                .with_retry_after(Duration::from_secs(seconds)),
+            None => failure.clone(),
         };
-        entry(None, at(NOW), &attempt).unwrap().until - NOW
+        entry(None, at(NOW), &attempt(&failure, who)).unwrap().until - NOW
     }
 
     #[test]
