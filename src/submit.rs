@@ -13,15 +13,16 @@ mod record;
 use crate::cli::{Delivery, Submission};
 use crate::config::Config;
 use crate::mail::address::Address;
+use crate::mail::annex::OpenAnnex;
 use crate::mail::body::DotRule;
 use crate::mail::envelope::{Envelope, Sender};
 use crate::mail::message::{Message, Notes};
 use crate::mail::repair::{self, Facts, Trace};
 use crate::mail::rewrite::{self, Policy};
 use crate::outcome::{Failure, Fate, Outcome, QueueId, Stage};
-use crate::queue::Via;
 use crate::queue::choice::Choice;
 use crate::queue::gate::Who;
+use crate::queue::{Caps, Via};
 use crate::smtp;
 use crate::sys::caller::Caller;
 use crate::sys::clock::LocalTime;
@@ -247,7 +248,14 @@ fn prepare(
             regular_file: desk.regular_file,
         },
     };
-    let mut message = Message::read(input, dots, desk.config.message_size_max)?;
+    let spool = desk.config.queue.enabled.then(|| desk.config.spool());
+    let mut annex = spool.map(|spool| move || spool.annex(desk.id, &Caps::default()));
+    let annex = annex.as_mut().map(|open| open as OpenAnnex<'_>);
+    let mut message = Message::read_with(annex, input, dots, desk.config.message_size_max)?;
+    if let Some(failure) = &message.in_memory {
+        let line = failure_line(desk.journal.line("spool"), failure);
+        desk.journal.write(Level::Warning, &line);
+    }
     known.nul = message.notes.nul;
     record_dropped(desk, &message.notes);
     known.size_bytes = Some(message.size());

@@ -3,7 +3,7 @@
 use crate::binary;
 use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
-use crate::tenant::Tenant;
+use crate::tenant::{Fault, Tenant};
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -236,4 +236,81 @@ fn the_process_is_not_dumpable() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(seen.unwrap().split_whitespace().nth(4), Some("0"));
+}
+
+/// A text of 12 MiB, and what has to arrive of it.
+fn large() -> (String, Vec<u8>) {
+    let line = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd";
+    let text = format!("{line}\n").repeat(12 * 16 * 1024);
+    let sent = text.replace('\n', "\r\n").into_bytes();
+    (format!("{MESSAGE}{text}"), sent)
+}
+
+/// With less memory than the message has octets: it lies in the spool, and no file tells of it.
+#[test]
+fn a_large_message_is_not_held_in_memory() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let (message, sent) = large();
+    let ran = through_shell(&host, "ulimit -d 10240; exec", "", message.as_bytes());
+    ran.exits(0).silently();
+    assert!(tenant.received()[0].data.ends_with(&sent));
+    assert!(host.spooled("tmp").is_empty());
+    assert!(!host.log().contains("event=spool"), "{}", host.log());
+    // Nor when the server is down: it is copied from file to file.
+    tenant.fault(Fault::SubmissionDown);
+    let ran = through_shell(&host, "ulimit -d 10240; exec", "", message.as_bytes());
+    ran.exits(0).says("queued as ");
+    tenant.recover();
+    host.forget_troubles();
+    host.sendmail(["-qf"], "").exits(0);
+    assert!(tenant.received()[1].data.ends_with(&sent));
+    assert!(host.spooled("tmp").is_empty());
+}
+
+/// Q01, Q03, P10: nothing about the queue stops a message that the server takes, however large.
+#[test]
+fn a_large_message_goes_whatever_is_wrong_with_the_spool() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let (message, sent) = large();
+    let ran = through_shell(&host, "ulimit -f 4096; exec", "", message.as_bytes());
+    ran.exits(0).silently();
+    std::fs::rename(host.path("var/spool/tmp"), host.path("var/spool/away")).unwrap();
+    host.sendmail(["-i", "ops@example.com"], &message)
+        .exits(0)
+        .silently();
+    std::fs::rename(host.path("var/spool/away"), host.path("var/spool/tmp")).unwrap();
+    let log = host.log();
+    let told = log.lines().filter(|line| {
+        line.contains("event=spool") && line.contains("kept in memory") && line.contains("err=E")
+    });
+    assert_eq!(told.count(), 2, "{log}");
+    let mut messages = 2;
+    if crate::needs("strace") {
+        let tmp = host.path("var/spool/tmp");
+        // Full in the middle, no way to map it, and a file system that has only files with names.
+        for (call, error) in [
+            ("write", "ENOSPC:when=3"),
+            ("mmap", "ENODEV"),
+            ("openat", "EOPNOTSUPP:when=1"),
+        ] {
+            let inner = host.command("sendmail", ["-i", "ops@example.com"]);
+            let mut command = Command::new("strace");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-y", "-P"]);
+            command.arg(&tmp).arg("-e").arg(format!("trace={call}"));
+            command
+                .arg("-e")
+                .arg(format!("inject={call}:error={error}"))
+                .arg("--");
+            command.arg(inner.get_program()).args(inner.get_args());
+            let ran = finish(&mut command, message.as_bytes());
+            assert_eq!(ran.status.code(), Some(0), "{call}: {ran:#?}");
+            messages += 1;
+        }
+    }
+    let received = tenant.received();
+    assert_eq!(received.len(), messages);
+    assert!(received.iter().all(|one| one.data.ends_with(&sent)));
+    assert!(host.spooled("tmp").is_empty());
 }

@@ -1,5 +1,6 @@
 //! The body of a message as it is read: line ends decided once, dots undone, size counted.
 
+use super::annex::{Body, Gathering, OpenAnnex};
 use crate::outcome::{Class, Failure, Stage};
 use std::io::{BufRead, ErrorKind};
 
@@ -105,12 +106,12 @@ impl<R: BufRead> Source<R> {
 /// A line is what stands between two LFs. CRs right before the LF belong to the line end; any other
 /// CR is a line break of its own, since it must not reach the server bare. Over the limit it goes on
 /// counting and keeps nothing.
-pub(super) struct Lines {
+pub(super) struct Lines<'a> {
     dots: DotRule,
     place: Place,
     /// CRs of which only the next octet can tell what they are.
     returns: usize,
-    body: Vec<u8>,
+    body: Gathering<'a>,
     size: u64,
     size_max: u64,
     nul: u64,
@@ -130,14 +131,29 @@ enum Place {
     End,
 }
 
-impl Lines {
+/// A body that was read.
+pub(super) struct Gathered {
+    pub(super) body: Body,
+    /// Octets of the whole message.
+    pub(super) size: u64,
+    pub(super) nul: u64,
+    /// Why a large body is in memory though there should be another place.
+    pub(super) in_memory: Option<Failure>,
+}
+
+impl<'a> Lines<'a> {
     /// Begins a body after `size` octets of header, in a message of at most `size_max`.
-    pub(super) fn new(dots: DotRule, size: u64, size_max: u64) -> Lines {
+    pub(super) fn new(
+        dots: DotRule,
+        size: u64,
+        size_max: u64,
+        annex: Option<OpenAnnex<'a>>,
+    ) -> Lines<'a> {
         Lines {
             dots,
             place: Place::Start,
             returns: 0,
-            body: Vec::new(),
+            body: Gathering::new(annex),
             size,
             size_max,
             nul: 0,
@@ -168,15 +184,21 @@ impl Lines {
         self.place == Place::End
     }
 
-    /// Ends the last line: the body, the size of the whole message and the count of NULs.
-    pub(super) fn finish(mut self) -> (Vec<u8>, u64, u64) {
+    /// Ends the last line.
+    pub(super) fn finish(mut self) -> Result<Gathered, Failure> {
         // A dot still held back is the last line, with or without its line end.
         match self.place {
             Place::Start if self.returns == 0 => {}
             Place::Start | Place::Inside => self.write(b"\r\n"),
             Place::Dot | Place::DotLine | Place::End => {}
         }
-        (self.body, self.size, self.nul)
+        let (body, in_memory) = self.body.finish()?;
+        Ok(Gathered {
+            body,
+            size: self.size,
+            nul: self.nul,
+            in_memory,
+        })
     }
 
     fn octet(&mut self, octet: u8) {
@@ -228,9 +250,9 @@ impl Lines {
     fn write(&mut self, octets: &[u8]) {
         self.size = self.size.saturating_add(octets.len() as u64);
         if self.size <= self.size_max {
-            self.body.extend_from_slice(octets);
+            self.body.push(octets);
         } else {
-            self.body = Vec::new();
+            self.body.discard();
         }
     }
 }
@@ -249,12 +271,13 @@ mod tests {
     fn body(dots: DotRule, input: &str) -> (String, String) {
         let mut answers: Vec<(String, String)> = (0..=input.len())
             .map(|cut| {
-                let mut lines = Lines::new(dots, 0, u64::MAX);
+                let mut lines = Lines::new(dots, 0, u64::MAX, None);
                 let (one, two) = input.as_bytes().split_at(cut);
                 let used = lines.take(one);
                 let used = used + lines.take(two);
                 let rest = String::from_utf8(input.as_bytes()[used..].to_vec()).unwrap();
-                (String::from_utf8(lines.finish().0).unwrap(), rest)
+                let body = lines.finish().unwrap().body;
+                (String::from_utf8(body.to_vec()).unwrap(), rest)
             })
             .collect();
         answers.dedup();
@@ -330,12 +353,12 @@ mod tests {
 
     #[test]
     fn over_the_limit_nothing_is_kept_and_everything_is_counted() {
-        let mut lines = Lines::new(TEXT, 10, 1000);
+        let mut lines = Lines::new(TEXT, 10, 1000, None);
         for _ in 0..1000 {
             lines.take(b"0123456789\n");
-            assert!(lines.body.len() < 1000);
+            assert!(lines.body.in_memory() < 1000);
         }
-        let (body, size, _) = lines.finish();
+        let Gathered { body, size, .. } = lines.finish().unwrap();
         assert_eq!((body.len(), size), (0, 12_010));
     }
 }

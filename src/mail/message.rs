@@ -1,6 +1,7 @@
 //! A message as a caller hands it in: the header first, the rest is body.
 
-use super::body::{DotRule, Lines, Source};
+use super::annex::{Body, OpenAnnex};
+use super::body::{DotRule, Gathered, Lines, Source};
 use super::header::{Field, Header, blank};
 use crate::outcome::{Class, Failure, Stage};
 use std::io::BufRead;
@@ -19,8 +20,10 @@ const JUNK_MAX: usize = 200;
 pub struct Message {
     pub header: Header,
     /// Lines that end in CRLF, or nothing. Dots are not doubled.
-    pub body: Vec<u8>,
+    pub body: Body,
     pub notes: Notes,
+    /// Why a large body is in memory though there should be another place.
+    pub in_memory: Option<Failure>,
 }
 
 /// What was mended, dropped or ignored while reading, for the log.
@@ -46,6 +49,16 @@ impl Message {
     /// The input is read to its end in any case: a mailer that stops early kills its caller by
     /// SIGPIPE, and the reason is lost.
     pub fn read(input: impl BufRead, dots: DotRule, size_max: u64) -> Result<Message, Failure> {
+        Message::read_with(None, input, dots, size_max)
+    }
+
+    /// The same, with another place than memory for a body that is large.
+    pub fn read_with(
+        annex: Option<OpenAnnex<'_>>,
+        input: impl BufRead,
+        dots: DotRule,
+        size_max: u64,
+    ) -> Result<Message, Failure> {
         let mut source = Source::new(input);
         let mut opening = Opening::default();
         if let Err(failure) = opening.read(&mut source, dots) {
@@ -58,12 +71,17 @@ impl Message {
             mut notes,
             ..
         } = opening;
-        let mut lines = Lines::new(dots, header.size() + 2, size_max);
+        let mut lines = Lines::new(dots, header.size() + 2, size_max, annex);
         lines.take(&pending);
         while !lines.ended() && source.next(|chunk| lines.take(chunk))? {}
         notes.received_bytes = source.octets();
         notes.drained = source.drain();
-        let (body, size, nul) = lines.finish();
+        let Gathered {
+            body,
+            size,
+            nul,
+            in_memory,
+        } = lines.finish()?;
         notes.nul += nul;
         if size > size_max {
             return Err(too_large(size, size_max));
@@ -72,6 +90,7 @@ impl Message {
             header,
             body,
             notes,
+            in_memory,
         })
     }
 
@@ -257,7 +276,7 @@ mod tests {
     fn parts(input: &str, dots: DotRule) -> (String, String) {
         let message = read(input.as_bytes(), dots);
         let text = |octets| String::from_utf8(octets).unwrap().replace("\r\n", "|");
-        (text(message.header.octets()), text(message.body))
+        (text(message.header.octets()), text(message.body.to_vec()))
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod aliases;
+pub mod annex;
 pub mod body;
 pub mod dsn;
 pub mod encoded;

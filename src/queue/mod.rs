@@ -10,6 +10,7 @@
 //! change is on the disk before the next step relies on it. Delivery is not known here; whoever runs
 //! the queue brings it.
 
+mod annex;
 pub mod caps;
 pub mod carrier;
 pub mod choice;

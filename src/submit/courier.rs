@@ -195,7 +195,7 @@ impl Carrier for Courier<'_, '_> {
         let (header, body) = notice.compose();
         let message = Message {
             header,
-            body,
+            body: body.into(),
             ..Message::default()
         };
         let paths = Paths {

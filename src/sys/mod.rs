@@ -13,3 +13,4 @@ pub mod secret;
 pub mod signal;
 pub mod stdio;
 pub mod tls;
+pub mod unnamed;

@@ -1,0 +1,85 @@
+//! The spool as the place for large bodies while a message is read: a file that nobody can name.
+
+use super::caps::Caps;
+use super::protocol::Room;
+use super::spool::Spool;
+use super::trouble::explain;
+use crate::mail::annex::Annex;
+use crate::outcome::{Failure, QueueId};
+use crate::sys::file::space;
+use crate::sys::unnamed::Unnamed;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+const IN_MEMORY: &str = "a large message is kept in memory while it is read";
+
+/// A file in tmp/ that is no entry and never becomes one.
+struct InTmp {
+    file: Unnamed,
+    tmp: PathBuf,
+}
+
+impl Spool {
+    /// Opens one; `id` is its name for a moment if it needs one.
+    ///
+    /// It takes nothing of the space that entries have to leave free.
+    pub fn annex(&self, id: &QueueId, caps: &Caps) -> Result<Box<dyn Annex>, Failure> {
+        let tmp = self.rooms().room(Room::Tmp);
+        let opened = || {
+            let free = space(&tmp)?;
+            let file = Unnamed::create(&tmp, &id.to_string())?;
+            Ok((free, file))
+        };
+        let (free, file) = opened().map_err(|error: io::Error| explain(IN_MEMORY, &tmp, &error))?;
+        caps.check_space(&free, 0)?;
+        Ok(Box::new(InTmp { file, tmp }))
+    }
+}
+
+impl InTmp {
+    fn told(&self, error: &io::Error) -> Failure {
+        explain(IN_MEMORY, &self.tmp, error)
+    }
+}
+
+impl Annex for InTmp {
+    fn append(&mut self, octets: &[u8]) -> Result<(), Failure> {
+        let appended = self.file.append(octets);
+        appended.map_err(|error| self.told(&error))
+    }
+
+    fn read_back(&self) -> Result<Vec<u8>, Failure> {
+        self.file.read().map_err(|error| self.told(&error))
+    }
+
+    fn octets(&self) -> Result<Rc<dyn AsRef<[u8]>>, Failure> {
+        let mapped = self.file.map().map_err(|error| self.told(&error))?;
+        Ok(Rc::new(mapped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::queue::spool::tests::{Scratch, id};
+    use crate::queue::{Caps, Spool};
+
+    #[test]
+    fn what_is_put_there_is_there_and_leaves_no_file() {
+        let scratch = Scratch::new();
+        let mut annex = scratch.spool.annex(&id(1), &Caps::default()).unwrap();
+        annex.append(b"one ").unwrap();
+        annex.append(b"two").unwrap();
+        assert_eq!(annex.read_back().unwrap(), b"one two");
+        assert_eq!((*annex.octets().unwrap()).as_ref(), b"one two");
+        assert!(scratch.names("tmp").is_empty());
+    }
+
+    #[test]
+    fn a_spool_that_is_missing_says_so() {
+        let missing = Spool::new(Scratch::new().spool.root().join("no"));
+        let failure = missing.annex(&id(1), &Caps::default()).err().unwrap();
+        assert!(failure.what().contains("in memory"));
+        assert_eq!(failure.reason(), Some("missing"));
+    }
+}
