@@ -85,11 +85,25 @@ fn find(stage: Stage, reply: &Reply) -> Option<&'static Cause> {
         }
         _ => [AUTH, ANY, MESSAGE, HOST],
     };
-    let (code, enhanced, text) = (reply.code(), reply.enhanced(), reply.folded());
+    let (code, enhanced) = (reply.code(), reply.enhanced());
+    let text = without_addresses(&reply.folded());
+    // What is said of a recipient may hold whatever the caller has written for one.
+    let vague = |cause: &Cause| cause.codes.is_empty() && cause.enhanced.is_empty();
     tables
         .into_iter()
         .flatten()
+        .filter(|cause| stage != Stage::Rcpt || !vague(cause))
         .find(|cause| cause.fits(code, enhanced, &text))
+}
+
+/// A reply without the addresses in it and what stands in quotes: a caller chooses those, and must
+/// not choose the cause.
+fn without_addresses(text: &str) -> String {
+    let unquoted: Vec<&str> = text.split('"').step_by(2).collect();
+    let unquoted = unquoted.join("\"");
+    let words = unquoted.split_whitespace();
+    let words: Vec<&str> = words.filter(|word| !word.contains('@')).collect();
+    words.join(" ")
 }
 
 fn usual_fix(stage: Stage, fate: Fate, reply: &Reply) -> &'static str {
@@ -852,5 +866,33 @@ mod tests {
         assert!(explain("550 5.7.60 SMTP; no").unwrap().1.contains("SendAs"));
         assert!(explain("good morning").is_none());
         assert!(explain("").is_none());
+    }
+
+    #[test]
+    fn no_address_chooses_the_cause_of_its_refusal() {
+        let tables = [AUTH, ANY, MESSAGE, HOST];
+        for part in tables
+            .iter()
+            .copied()
+            .flatten()
+            .flat_map(|cause| cause.texts)
+        {
+            let joined = part.replace(' ', "");
+            for (stage, address) in [
+                (Stage::Rcpt, (*part).to_owned()),
+                (Stage::Rcpt, format!("{joined}@contoso.test")),
+                (Stage::End, format!("<{joined}@contoso.test>")),
+                (Stage::End, format!("\"{part}\"@contoso.test")),
+                (Stage::Mail, format!("\"{part}\"@contoso.test")),
+            ] {
+                let text = format!("550 5.1.10 RESOLVER.ADR; Recipient {address} not found");
+                let judgement = judge(stage, &Reply::of(&text));
+                assert_eq!(judgement.fate, Fate::Return, "{text}");
+                assert!(
+                    judgement.why.unwrap().contains("no such recipient"),
+                    "{text}"
+                );
+            }
+        }
     }
 }
