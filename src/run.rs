@@ -243,7 +243,7 @@ impl<'a> Job<'a> {
             negated: filter.negated,
         });
         let uid = self.caller.uid;
-        let all = uid == 0 || config.callers_own || config.spool().belongs_to(uid);
+        let all = uid == 0 || config.spool().belongs_to(uid);
         let choice = Choice {
             uid: (!all).then_some(uid),
             id: None,

@@ -395,3 +395,38 @@ fn the_owner_of_the_queue_works_it_off_for_all() {
         assert_eq!(tenant.received().len(), sent, "{}", host.log());
     }
 }
+
+/// What a user's process meets may be the work of his limits: it keeps the others away for a minute
+/// and never for the hour that the runner's word counts.
+#[test]
+fn a_user_who_runs_the_queue_speaks_for_himself() {
+    if !crate::is_root() {
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    crate::make_accessible(&host.path("etc/tokens"), 4713);
+    crate::make_accessible(&host.path("var"), 4713);
+    let run = |words: &[&str], input: &str| {
+        let mut command = host.command("sendmail", words);
+        command.uid(4713).gid(4713);
+        crate::host::finish(&mut command, input.as_bytes())
+    };
+    let queue = host.path("var/spool/queue");
+    std::os::unix::fs::chown(&queue, Some(4712), Some(4713)).unwrap();
+    std::fs::set_permissions(&queue, std::fs::Permissions::from_mode(0o3770)).unwrap();
+    run(&["-odq", "-i", "ops@example.com"], MESSAGE).exits(0);
+    tenant.fault(at(Stage::Auth, 535, "5.7.3 Authentication unsuccessful"));
+    let ran = run(&["-qf"], "");
+    assert!(
+        ran.status.code() == Some(75) && ran.stderr.contains("5.7.3"),
+        "{ran:#?} {}",
+        host.log()
+    );
+    let breaker = std::fs::read_to_string(host.path("var/state/breaker")).unwrap();
+    let words: Vec<&str> = breaker.split(' ').collect();
+    let number = |at: usize| -> u64 { words[at].parse().unwrap() };
+    assert_eq!((words[2], number(4) - number(3)), ("hold", 60), "{breaker}");
+}

@@ -54,13 +54,20 @@ impl Pass<'_> {
     /// Works the queue off once.
     pub fn run(&self, carrier: &mut dyn Carrier) -> Result<Tally, Failure> {
         let mut tally = Tally::default();
-        let Some(_lock) = self.spool.runner_lock()? else {
-            tally.busy = true;
-            return Ok(tally);
+        // A user may stop his own process for good: it holds the locks of his entries and no other.
+        let _lock = match self.whole() {
+            true => match self.spool.runner_lock()? {
+                None => {
+                    tally.busy = true;
+                    return Ok(tally);
+                }
+                lock => lock,
+            },
+            false => None,
         };
         self.tidy();
         let listing = self.spool.list()?;
-        if self.choice.uid.is_none() && self.choice.id.is_none() {
+        if self.whole() {
             for stranger in &listing.strangers {
                 let moved = self.spool.quarantine_stranger(stranger);
                 let line = Line::new("-", "quarantine").word("reason", "format");
@@ -81,8 +88,13 @@ impl Pass<'_> {
         Ok(tally)
     }
 
+    /// Whether the pass is for everybody, on behalf of who owns the queue.
+    fn whole(&self) -> bool {
+        self.choice.uid.is_none() && self.choice.id.is_none()
+    }
+
     fn tidy(&self) {
-        if self.choice.uid.is_some() || self.choice.id.is_some() {
+        if !self.whole() {
             return;
         }
         let now = (self.clock)();
@@ -413,6 +425,18 @@ mod tests {
         Down,
     }
 
+    impl<'a> Server<'a> {
+        fn new(mood: &'a dyn Fn(u64) -> Mood, clock: &'a Cell<u64>) -> Server<'a> {
+            Server {
+                mood,
+                clock,
+                reached: 0,
+                tried_at: vec![],
+                notices: 0,
+            }
+        }
+    }
+
     impl Carrier for Server<'_> {
         fn ready(&mut self) -> Result<(), Failure> {
             self.reached += 1;
@@ -448,6 +472,10 @@ mod tests {
     }
 
     fn pass(spool: &Spool, server: &mut Server<'_>) -> Tally {
+        pass_of(Choice::default(), spool, server)
+    }
+
+    fn pass_of(choice: Choice, spool: &Spool, server: &mut Server<'_>) -> Tally {
         let clock = server.clock;
         let log = Log::new(None, None);
         let pass = Pass {
@@ -455,7 +483,7 @@ mod tests {
             retry: Retry {
                 lifetime: Duration::from_secs(5 * DAY),
             },
-            choice: Choice::default(),
+            choice,
             log: &log,
             clock: &|| clock.get(),
             random: &|| u64::MAX / 2,
@@ -479,13 +507,7 @@ mod tests {
         let clock = Cell::new(id.arrival_seconds());
         let end = clock.get() + DAY;
         let mood = |now| if now < end { Mood::Defers } else { Mood::Takes };
-        let mut server = Server {
-            mood: &mood,
-            clock: &clock,
-            reached: 0,
-            tried_at: vec![],
-            notices: 0,
-        };
+        let mut server = Server::new(&mood, &clock);
         minutes(&scratch.spool, &mut server, end + 2 * 3600);
         let pauses: Vec<u64> = server
             .tried_at
@@ -517,13 +539,7 @@ mod tests {
         let clock = Cell::new(id.arrival_seconds());
         let end = clock.get() + 6 * DAY;
         let mood = |_| Mood::Defers;
-        let mut server = Server {
-            mood: &mood,
-            clock: &clock,
-            reached: 0,
-            tried_at: vec![],
-            notices: 0,
-        };
+        let mut server = Server::new(&mood, &clock);
         minutes(&scratch.spool, &mut server, end);
         assert_eq!((server.notices, scratch.names("queue").len()), (1, 0));
         assert_eq!(scratch.names("failed"), [format!("{id}.expired")]);
@@ -535,13 +551,7 @@ mod tests {
         let id = scratch.commit(1);
         let clock = Cell::new(0);
         let mood = |now| if now < DAY { Mood::Defers } else { Mood::Takes };
-        let mut server = Server {
-            mood: &mood,
-            clock: &clock,
-            reached: 0,
-            tried_at: vec![],
-            notices: 0,
-        };
+        let mut server = Server::new(&mood, &clock);
         minutes(&scratch.spool, &mut server, 3600);
         assert_eq!(scratch.names("queue").len(), 1);
         clock.set(id.arrival_seconds() + 400 * DAY);
@@ -558,13 +568,7 @@ mod tests {
         }
         let clock = Cell::new(scratch.commit(501).arrival_seconds() + 10);
         let mood = |_| Mood::Down;
-        let mut server = Server {
-            mood: &mood,
-            clock: &clock,
-            reached: 0,
-            tried_at: vec![],
-            notices: 0,
-        };
+        let mut server = Server::new(&mood, &clock);
         let tally = pass(&scratch.spool, &mut server);
         assert!(tally.stopped.is_some());
         assert_eq!((server.reached, scratch.names("queue").len()), (1, 501));
@@ -580,15 +584,35 @@ mod tests {
         let _lock = scratch.spool.runner_lock().unwrap().unwrap();
         let clock = Cell::new(u64::MAX / 2);
         let mood = |_| Mood::Takes;
-        let mut server = Server {
-            mood: &mood,
-            clock: &clock,
-            reached: 0,
-            tried_at: vec![],
-            notices: 0,
-        };
+        let mut server = Server::new(&mood, &clock);
         assert!(pass(&scratch.spool, &mut server).busy);
         assert_eq!(server.reached, 0);
+    }
+
+    /// A user can stop his own process whenever he likes.
+    #[test]
+    fn a_pass_of_a_user_neither_waits_for_the_runner_nor_keeps_it_waiting() {
+        let scratch = Scratch::new();
+        scratch.commit(1);
+        let uid = scratch.spool.list().unwrap().entries[0].uid;
+        let lock = scratch.spool.runner_lock().unwrap();
+        let clock = Cell::new(u64::MAX / 2);
+        let own = Choice {
+            uid: Some(uid),
+            ..Choice::default()
+        };
+        let mood = |_| Mood::Defers;
+        let mut server = Server::new(&mood, &clock);
+        assert!(!pass_of(own.clone(), &scratch.spool, &mut server).busy);
+        assert_eq!(server.reached, 1);
+        drop(lock);
+        clock.set(clock.get() + 3600);
+        let free = |_| match scratch.spool.runner_lock().unwrap() {
+            Some(_) => Mood::Takes,
+            None => Mood::Down,
+        };
+        let mut server = Server::new(&free, &clock);
+        assert_eq!(pass_of(own, &scratch.spool, &mut server).delivered, 1);
     }
 
     #[test]
@@ -601,13 +625,7 @@ mod tests {
         scratch.write("queue", "README", b"no entry");
         let clock = Cell::new(id.arrival_seconds() + 10);
         let mood = |_| Mood::Takes;
-        let mut server = Server {
-            mood: &mood,
-            clock: &clock,
-            reached: 0,
-            tried_at: vec![],
-            notices: 0,
-        };
+        let mut server = Server::new(&mood, &clock);
         let tally = pass(&scratch.spool, &mut server);
         assert_eq!((tally.delivered, server.tried_at.len()), (1, 1));
         assert!(scratch.names("queue").is_empty());

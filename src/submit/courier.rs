@@ -48,7 +48,12 @@ fn work_off(
         ..*desk
     };
     let everything = choice.uid.is_none() && choice.filters.is_empty();
-    let tally = pass(desk, choice, Who::Runner, watch)?;
+    // A user's surroundings, such as limits, are his own: they tell nothing about the server.
+    let who = match choice.uid {
+        None => Who::Runner,
+        Some(_) => Who::Submission,
+    };
+    let tally = pass(desk, choice, who, watch)?;
     if desk.interrupted() {
         // The host goes down, or somebody typed Ctrl-C: the rest waits for the next run.
         return Ok(Outcome::Done);
