@@ -89,14 +89,23 @@ fn queued(program: &str, id: &QueueId, failure: &Failure) {
     if failure.reason() == Some("signal") && failure.fate() == Fate::Defer {
         return stdio::complain(&format!("{program}: interrupted; queued as {id}"));
     }
-    let mut lines = failure.lines(program);
-    if failure.fate() == Fate::Defer {
-        lines.truncate(1);
+    let cure = failure.cure().and_then(lasting);
+    let mut lines = failure.clone().fix(cure.unwrap_or_default()).lines(program);
+    if cure.is_none() {
+        lines.pop();
     }
     for line in lines {
         stdio::complain(&line);
     }
     stdio::complain(&format!("{program}: queued as {id}"));
+}
+
+/// What of a cure is left to do for people once the queue tries again by itself.
+fn lasting(cure: &str) -> Option<&str> {
+    match cure {
+        "try again later" | "send the message again" => None,
+        cure => Some(cure.strip_prefix("send again later; ").unwrap_or(cure)),
+    }
 }
 
 /// No failure leaves an administrator without a next step.

@@ -2,7 +2,8 @@
 
 use crate::binary;
 use crate::host::{Host, Ran, finish};
-use crate::tenant::Tenant;
+use crate::submission::MESSAGE;
+use crate::tenant::{Act, Fault, Stage as TenantStage, Tenant};
 use sendmail365::outcome::{Failure, QueueId, Stage};
 use sendmail365::queue::entry::{Origin, Recipient, Via};
 use sendmail365::queue::gate::{Attempt, Gate, Who};
@@ -149,7 +150,7 @@ fn mailq_prints_the_columns_of_postfix_and_the_total_last() {
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(
         lines[0],
-        "1 of 2 on hold: auth: 535 5.7.3; `sendmail365 login` ends it"
+        "1 of 2 on hold: auth: 535 5.7.3; put the cause right; then `sendmail -qf` ends it"
     );
     assert_eq!(
         lines[1],
@@ -185,7 +186,10 @@ fn a_hold_of_the_host_is_the_first_line_even_of_an_empty_queue() {
         per_minute: 25,
     };
     gate.create_missing().unwrap();
-    let failure = Failure::hold("x").at(Stage::Auth).with_code(535);
+    let failure = Failure::hold("x")
+        .fix("mend it")
+        .at(Stage::Auth)
+        .with_code(535);
     let attempt = Attempt {
         failure: &failure,
         who: Who::Runner,
@@ -199,7 +203,7 @@ fn a_hold_of_the_host_is_the_first_line_even_of_an_empty_queue() {
         lines[0].starts_with("Delivery is on hold since "),
         "{ran:#?}"
     );
-    assert!(lines[0].ends_with("; `sendmail365 login` ends it"));
+    assert!(lines[0].ends_with(": auth: 535; mend it; then `sendmail -qf` ends it"));
     assert_eq!(lines[1..], ["Mail queue is empty"]);
     gate.close();
     assert_eq!(post.queue([]).stdout, "Mail queue is empty\n");
@@ -448,4 +452,56 @@ fn a_user_sees_and_touches_only_what_he_handed_in() {
     assert!(ran.exits(0).stdout.contains("secret@x.test"), "{ran:#?}");
     let ran = post.as_user(777, "sendmail365", &["queue", "show", &others, "--body"]);
     ran.exits(77).in_two_lines().says("the body is not shown");
+}
+
+/// The way of the administrator: told of a hold, he mends the cause and does what `mailq` says.
+#[test]
+fn the_command_that_mailq_names_ends_a_hold() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let off = Act::reply(
+        535,
+        "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.",
+    );
+    tenant.fault(Fault::At(TenantStage::Auth, off));
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0);
+    // The next message is told of the same cause and cure, and asks nobody.
+    let ran = host.sendmail(["-t", "-i"], MESSAGE);
+    ran.exits(0).says("on hold since").says("Set-CASMailbox");
+    assert!(
+        host.log().contains("fix=\"Set-CASMailbox"),
+        "{}",
+        host.log()
+    );
+    host.sendmail(["-qf"], "").exits(75).says("Set-CASMailbox");
+    let listed = host.run("mailq", [""; 0], "").stdout;
+    let first = listed.lines().next().unwrap_or_default();
+    assert!(first.contains("Set-CASMailbox"), "{listed}");
+    assert!(first.ends_with("then `sendmail -qf` ends it"), "{listed}");
+    tenant.recover();
+    host.sendmail(["-q"], "").exits(75);
+    assert_eq!(tenant.received().len(), 0, "the runner has its hour");
+    host.sendmail(["-qf"], "").exits(0).silently();
+    assert_eq!(tenant.received().len(), 2, "{}", host.log());
+    assert_eq!(
+        host.run("mailq", [""; 0], "").stdout,
+        "Mail queue is empty\n"
+    );
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+}
+
+/// A new sign-in ends what a refused one has put on hold.
+#[test]
+fn a_sign_in_ends_a_hold() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.revoke_refresh_tokens();
+    crate::token::expire(&host);
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).says("login");
+    host.sendmail(["-qf"], "").exits(75);
+    let words = ["login", "--import", "-"];
+    host.run("sendmail365", words, tenant.issue_refresh_token())
+        .exits(0);
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    assert_eq!(tenant.received().len(), 1);
 }

@@ -35,6 +35,8 @@ pub fn import(
     })?;
     let store = oauth::Store::new(config.token_dirs.clone());
     let signed_in = config.sign_in(&store).import(text.expose(), journal, now)?;
+    // What a refused sign-in has put on hold goes on.
+    config.gate().close();
     let user = signed_in.user.as_deref().unwrap_or(&config.account.user);
     let tenant = signed_in
         .tenant

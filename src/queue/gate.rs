@@ -62,6 +62,8 @@ pub struct Open {
     pub until: SystemTime,
     /// Where it stopped and the code: `auth: 535`.
     pub reason: String,
+    /// What the administrator can do about it, if that is known.
+    pub cure: Option<String>,
     /// Who met the failure.
     pub uid: u32,
 }
@@ -182,13 +184,17 @@ impl Open {
             Kind::Defer => Failure::defer(format!("server down since {since}")),
             Kind::Hold => Failure::hold(format!("delivery on hold since {since}")),
         };
-        failure
+        let failure = failure
             .because(format!(
                 "{}; tried again after {}",
                 self.reason,
                 LocalTime::at(self.until).rfc5322()
             ))
-            .at(Stage::Breaker)
+            .at(Stage::Breaker);
+        match &self.cure {
+            Some(cure) => failure.fix(cure),
+            None => failure,
+        }
     }
 }
 

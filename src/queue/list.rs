@@ -295,9 +295,10 @@ fn hold(view: &View<'_>) -> Option<String> {
     if let Some(open) = view.open.filter(|open| open.kind == Kind::Hold) {
         let since = LocalTime::at(open.since).rfc5322();
         let reason = printable(open.reason.as_bytes());
+        let cure = open.cure.as_deref().unwrap_or(CURE);
         return Some(format!(
-            "Delivery is on hold since {since}: {reason}; {}",
-            end_of(&reason)
+            "Delivery is on hold since {since}: {reason}; {}; {END}",
+            printable(cure.as_bytes())
         ));
     }
     let entries = view.rows.iter().filter_map(|row| row.entry.as_ref().ok());
@@ -307,25 +308,15 @@ fn hold(view: &View<'_>) -> Option<String> {
     let latest = held.iter().max_by_key(|entry| entry.state.last)?;
     let reason = printable(latest.state.reply.as_bytes());
     Some(format!(
-        "{} of {} on hold: {reason}; {}",
+        "{} of {} on hold: {reason}; {CURE}; {END}",
         held.len(),
         view.rows.len(),
-        end_of(&reason)
     ))
 }
 
-/// The command that ends a hold of this cause.
-fn end_of(reason: &str) -> &'static str {
-    let sign_in = ["auth:", "token:", "token-http:"]
-        .iter()
-        .any(|stage| reason.starts_with(stage))
-        || reason.contains("AADSTS")
-        || reason.contains("535 ");
-    match sign_in {
-        true => "`sendmail365 login` ends it",
-        false => "put the cause right, then `sendmail -qf` ends it",
-    }
-}
+const CURE: &str = "put the cause right";
+
+const END: &str = "then `sendmail -qf` ends it";
 
 /// How long a queue takes that is more than the messages of one minute.
 fn estimate(count: usize, per_minute: u32) -> Option<String> {
@@ -442,7 +433,7 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(
             lines[0],
-            "26 of 26 on hold: auth: 535; `sendmail365 login` ends it"
+            "26 of 26 on hold: auth: 535; put the cause right; then `sendmail -qf` ends it"
         );
         let end = [
             "",
@@ -471,11 +462,12 @@ mod tests {
 
     #[test]
     fn a_hold_of_all_comes_first_with_the_command_that_ends_it() {
-        let open = |kind, reason: &str| Open {
+        let open = |kind, cure: Option<&str>| Open {
             kind,
+            cure: cure.map(str::to_owned),
             since: UNIX_EPOCH,
             until: UNIX_EPOCH,
-            reason: reason.to_owned(),
+            reason: "auth: 535".to_owned(),
             uid: 0,
         };
         let first = |open: &Open| {
@@ -485,15 +477,18 @@ mod tests {
             };
             text(&view).lines().next().unwrap_or_default().to_owned()
         };
-        let line = first(&open(Kind::Hold, "auth: 535"));
+        let line = first(&open(Kind::Hold, Some("Set-CASMailbox\n")));
         assert!(line.starts_with("Delivery is on hold since "), "{line}");
         assert!(
-            line.ends_with(": auth: 535; `sendmail365 login` ends it"),
+            line.ends_with(": auth: 535; Set-CASMailbox\\x0a; then `sendmail -qf` ends it"),
             "{line}"
         );
-        let line = first(&open(Kind::Hold, "mail: 550"));
-        assert!(line.ends_with("`sendmail -qf` ends it"), "{line}");
-        assert_eq!(first(&open(Kind::Defer, "connect")), "Mail queue is empty");
+        let line = first(&open(Kind::Hold, None));
+        assert!(
+            line.ends_with("; put the cause right; then `sendmail -qf` ends it"),
+            "{line}"
+        );
+        assert_eq!(first(&open(Kind::Defer, None)), "Mail queue is empty");
     }
 
     #[test]

@@ -53,6 +53,10 @@ fn work_off(
         None => Who::Runner,
         Some(_) => Who::Submission,
     };
+    if who == Who::Runner && choice.at_once {
+        // The administrator may have put right what the last attempt met.
+        desk.config.gate().close();
+    }
     let tally = pass(desk, choice, who, watch)?;
     if desk.interrupted() {
         // The host goes down, or somebody typed Ctrl-C: the rest waits for the next run.
@@ -78,6 +82,7 @@ fn keep_sign_in(desk: &Desk<'_>) -> Result<(), Failure> {
     if let Some(open) = desk.config.gate().breaker(clock::now()) {
         let failure = open.failure();
         return match failure.fate() {
+            Fate::Hold if failure.cure().is_none() => Err(failure.fix(NEXT_RUN)),
             Fate::Hold => Err(failure),
             _ => Ok(()),
         };
@@ -304,6 +309,8 @@ fn for_all(count: usize, failure: Failure) -> Carried {
     }
 }
 
+const NEXT_RUN: &str = "it is tried again by the next run";
+
 fn stopped(failure: &Failure) -> Failure {
     let why = match failure.why() {
         Some(why) => format!("{}: {why}", failure.what()),
@@ -311,9 +318,5 @@ fn stopped(failure: &Failure) -> Failure {
     };
     Failure::defer("the queue was not worked off")
         .because(why)
-        .fix(
-            failure
-                .cure()
-                .unwrap_or("it is tried again by the next run"),
-        )
+        .fix(failure.cure().unwrap_or(NEXT_RUN))
 }

@@ -68,10 +68,15 @@ fn cause(mut line: Line, failure: &Failure) -> Line {
     };
     let reason = failure.reason().filter(|reason| !said(reason));
     let why = [reason, Some(failure.what()), failure.why()];
-    line.text(
+    let line = line.text(
         "reason",
         &why.into_iter().flatten().collect::<Vec<_>>().join(": "),
-    )
+    );
+    // Whoever looks for mail that waits may have the log and nothing else.
+    match failure.cure() {
+        Some(cure) => line.text("fix", cure),
+        None => line,
+    }
 }
 
 /// What the log calls a message that was not sent.

@@ -1,7 +1,7 @@
 //! What all processes know of a server that does not take mail now.
 //!
-//! `breaker1 KIND SINCE UNTIL UID REASON`, the times in seconds since 1970; `breaker1 closed` after a
-//! success. A submission runs under its caller's limits and signals, so it closes the door for a
+//! `breaker1 KIND SINCE UNTIL UID REASON`, a tab and the cure, the times in seconds since 1970;
+//! `breaker1 closed` after a success. A submission runs under its caller's limits and signals, so it closes the door for a
 //! minute at most; the runner, which nobody but the administrator touches, for longer.
 
 use super::record::TEXT_MAX;
@@ -28,6 +28,7 @@ pub(super) struct Entry {
     until: u64,
     uid: u32,
     reason: String,
+    cure: String,
 }
 
 impl Entry {
@@ -38,20 +39,24 @@ impl Entry {
         if word()? != "breaker1" {
             return None;
         }
+        let kind = word()?;
+        let (since, until, uid) = (word()?, word()?, word()?);
+        let (reason, cure) = split(word().unwrap_or_default());
         Some(Entry {
-            kind: match word()? {
+            kind: match kind {
                 "defer" => Kind::Defer,
                 "hold" => Kind::Hold,
                 _ => return None,
             },
-            since: word()?.parse().ok()?,
-            until: word()?.parse().ok()?,
-            uid: word()?.parse().ok()?,
-            reason: word().unwrap_or_default().to_owned(),
+            since: since.parse().ok()?,
+            until: until.parse().ok()?,
+            uid: uid.parse().ok()?,
+            reason: reason.to_owned(),
+            cure: cure.to_owned(),
         })
     }
 
-    /// The text for a record; the reason is cut to what has room.
+    /// The text for a record; reason and cure are cut to what has room.
     pub(super) fn text(&self) -> String {
         let kind = match self.kind {
             Kind::Defer => "defer",
@@ -62,7 +67,10 @@ impl Entry {
         } = self;
         let mut text = format!("breaker1 {kind} {since} {until} {uid} ");
         let room = TEXT_MAX.saturating_sub(text.len());
-        text.extend(printable(self.reason.as_bytes()).chars().take(room));
+        // A tab of theirs would be escaped, so there is one at most.
+        let parts = [&self.reason, &self.cure].map(|part| printable(part.as_bytes()));
+        let parts = parts.join("\t");
+        text.extend(parts.trim_end_matches('\t').chars().take(room));
         text
     }
 
@@ -75,6 +83,7 @@ impl Entry {
             since: moment(self.since.min(now)),
             until: moment(self.until),
             reason: self.reason.clone(),
+            cure: Some(self.cure.clone()).filter(|cure| !cure.is_empty()),
             uid: self.uid,
         })
     }
@@ -109,6 +118,7 @@ pub(super) fn entry(old: Option<Entry>, now: SystemTime, attempt: &Attempt<'_>) 
         until: now.saturating_add(asked.clamp(1, longest)),
         uid: attempt.uid,
         reason: reason(attempt.failure),
+        cure: attempt.failure.cure().unwrap_or_default().to_owned(),
     };
     match old {
         // What the runner knows of a longer wait is not cut short by one who was still under way.
@@ -123,6 +133,10 @@ fn reason(failure: &Failure) -> String {
     let code = failure.code().or(failure.err()).or(failure.reason());
     let words: Vec<&str> = [stage, code].into_iter().flatten().collect();
     words.join(": ")
+}
+
+fn split(text: &str) -> (&str, &str) {
+    text.split_once('\t').unwrap_or((text, ""))
 }
 
 fn seconds(at: SystemTime) -> u64 {
@@ -198,13 +212,14 @@ mod tests {
     #[test]
     fn a_text_comes_back_and_always_fits_its_record() {
         let mut failure = down();
-        for reason in ["", "a b", "Größe\n\0", &"long ".repeat(90)] {
+        for reason in ["", "a b", "Größe\n\0", &"long ".repeat(300)] {
             failure = failure.with_err(reason);
             let entry = Entry {
                 since: u64::MAX,
                 until: u64::MAX,
                 uid: u32::MAX,
                 reason: super::reason(&failure),
+                cure: reason.to_owned(),
                 kind: Kind::Defer,
             };
             let text = unseal(&seal(&entry.text()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! One record of 128 octets that all processes of a host share, changed in place.
+//! One record of 1024 octets that all processes of a host share, changed in place.
 //!
 //! `SUM text` and spaces up to a line end; the sum is the first 16 hex digits of the text's SHA-256.
 //! A record is written by one call within one page, so it is whole at every instant but that of a
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Octets of a record.
-pub(super) const SIZE: usize = 128;
+pub(super) const SIZE: usize = 1024;
 
 /// Octets of text that a record has room for.
 pub(super) const TEXT_MAX: usize = SIZE - SUM - 2;
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(unseal(&seal(&longest).unwrap()), Some(longest.clone()));
         assert_eq!(seal(&(longest + "x")), None);
         assert_eq!(seal("two\nlines"), None);
-        assert_eq!(seal("é".repeat(60).as_str()), None);
+        assert_eq!(seal("é".repeat(510).as_str()), None);
     }
 
     #[test]
