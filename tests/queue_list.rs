@@ -73,9 +73,12 @@ impl Post {
     }
 
     fn fail(&self, number: u64, entry: &Entry) -> String {
-        let kept = self
-            .spool
-            .keep_failed(&id(number), &deposit(entry), Reason::Refused);
+        let kept = self.spool.keep_failed(
+            &id(number),
+            &deposit(entry),
+            Reason::Refused,
+            &Caps::default(),
+        );
         format!("{}.refused", kept.unwrap().id)
     }
 

@@ -6,7 +6,7 @@ use crate::cli::{QueueJob, QueueWork};
 use crate::config::Config;
 use crate::outcome::{Class, Failure, Outcome, QueueId, Stage, printable};
 use crate::queue::list::{self, Row, View};
-use crate::queue::{Entry, Failed, Listed, Listing, Passed, Spool, State, Stored};
+use crate::queue::{Caps, Entry, Failed, Listed, Listing, Passed, Spool, State, Stored};
 use crate::sys::caller::Caller;
 use crate::sys::log::{Journal, Level};
 use crate::sys::stdio;
@@ -162,7 +162,11 @@ impl<'a> Counter<'a> {
                 locked.write_state(&state)?;
                 (listed.id.clone(), "due now")
             }
-            Named::Failed(failed) => (self.spool.resend(failed)?, "in the queue again, due now"),
+            Named::Failed(failed) => (
+                self.spool
+                    .resend(failed, self.caller.uid, &Caps::default())?,
+                "in the queue again, due now",
+            ),
         };
         stdio::say(&format!("{id} is {said}\n"));
         self.log(&id, "resume");

@@ -28,6 +28,14 @@ pub struct Census {
     pub own_bytes: u64,
 }
 
+impl Census {
+    /// Counts a file of the one who adds a message.
+    pub(super) fn add_own(&mut self, size_bytes: u64) {
+        self.own_entries = self.own_entries.saturating_add(1);
+        self.own_bytes = self.own_bytes.saturating_add(size_bytes);
+    }
+}
+
 impl Default for Caps {
     fn default() -> Caps {
         Caps {
@@ -44,9 +52,6 @@ impl Caps {
     pub fn check(&self, census: &Census, uid: u32, size_bytes: u64) -> Result<(), Failure> {
         let entries = census.entries.saturating_add(1);
         let all_bytes = census.size_bytes.saturating_add(size_bytes);
-        let own_entries = census.own_entries.saturating_add(1);
-        let own_bytes = census.own_bytes.saturating_add(size_bytes);
-        let shares = self.shares.max(1);
         if entries > self.entries {
             Err(reached("cap-entries")
                 .because(format!(
@@ -61,7 +66,17 @@ impl Caps {
                     "with this message it would hold more than {limit} MiB"
                 ))
                 .fix(ALL))
-        } else if uid != 0 && own_entries > self.entries / shares {
+        } else {
+            self.check_share(census, uid, size_bytes)
+        }
+    }
+
+    /// Whether one user has room for a message of `size_bytes` more; root always has.
+    pub fn check_share(&self, census: &Census, uid: u32, size_bytes: u64) -> Result<(), Failure> {
+        let own_entries = census.own_entries.saturating_add(1);
+        let own_bytes = census.own_bytes.saturating_add(size_bytes);
+        let shares = self.shares.max(1);
+        if uid != 0 && own_entries > self.entries / shares {
             let own = census.own_entries;
             Err(reached("cap-share")
                 .because(format!(

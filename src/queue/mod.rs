@@ -13,6 +13,7 @@
 mod annex;
 pub mod caps;
 pub mod carrier;
+mod census;
 pub mod choice;
 mod disk;
 pub mod entry;

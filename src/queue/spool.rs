@@ -1,7 +1,7 @@
 //! The spool directory: what comes in, what is there, what is put aside.
 #![expect(clippy::disallowed_methods, reason = "edge: the spool")]
 
-use super::caps::{Caps, Census};
+use super::caps::Caps;
 use super::disk::Rooms;
 use super::entry::{Entry, Mark};
 use super::locked::{self, Locked, Passed};
@@ -11,7 +11,7 @@ use super::state::State;
 use super::sweep::{Failed, in_use};
 use super::trouble::{explain, open_to_all};
 use crate::outcome::{Class, Failure, QueueId, Stage};
-use crate::sys::file::{open_existing, space};
+use crate::sys::file::open_existing;
 use crate::sys::random;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, TryLockError};
@@ -142,12 +142,7 @@ impl Spool {
         deposit: &Deposit<'_>,
         caps: &Caps,
     ) -> Result<Committed, Failure> {
-        let path = self.rooms().room(Room::Queue);
-        let size_bytes = size(deposit);
-        let uid = deposit.entry.origin.uid;
-        caps.check(&self.census(uid)?, uid, size_bytes)?;
-        let space = space(&path).map_err(|error| explain(NOT_QUEUED, &path, &error))?;
-        caps.check_space(&space, size_bytes)?;
+        self.room_in_queue(deposit.entry.origin.uid, size(deposit), caps)?;
         self.put(id, deposit, (Room::Queue, ""))
     }
 
@@ -157,7 +152,9 @@ impl Spool {
         id: &QueueId,
         deposit: &Deposit<'_>,
         reason: Reason,
+        caps: &Caps,
     ) -> Result<Committed, Failure> {
+        self.room_in_failed(deposit.entry.origin.uid, size(deposit), caps)?;
         self.put(id, deposit, (Room::Failed, &format!(".{}", reason.word())))
     }
 
@@ -203,8 +200,9 @@ impl Spool {
     }
 
     /// Puts a message back from failed/ into the queue, due now: refused recipients are pending
-    /// again, those who have it keep it.
-    pub fn resend(&self, failed: &Failed) -> Result<QueueId, Failure> {
+    /// again, those who have it keep it. `by` is who asks for it.
+    pub fn resend(&self, failed: &Failed, by: u32, caps: &Caps) -> Result<QueueId, Failure> {
+        self.room_to_resend(failed, by, caps)?;
         let path = self.rooms().path((Room::Failed, &failed.name));
         let what = format!("{} cannot be sent again", failed.name);
         let blame = |error: io::Error| explain(&what, &path, &error);
@@ -263,23 +261,7 @@ impl Spool {
         Rooms(&self.root)
     }
 
-    /// Queue of all and of `uid`, counted anew: no counter can be wrong after a crash.
-    fn census(&self, uid: u32) -> Result<Census, Failure> {
-        let path = self.rooms().room(Room::Queue);
-        let listing = self.listing(&path);
-        let listing = listing.map_err(|error| explain(NOT_QUEUED, &path, &error))?;
-        let mut census = Census::default();
-        for listed in &listing.entries {
-            let own = u64::from(listed.uid == uid);
-            census.entries += 1;
-            census.size_bytes = census.size_bytes.saturating_add(listed.size_bytes);
-            census.own_entries += own;
-            census.own_bytes = census.own_bytes.saturating_add(own * listed.size_bytes);
-        }
-        Ok(census)
-    }
-
-    fn listing(&self, path: &Path) -> io::Result<Listing> {
+    pub(super) fn listing(&self, path: &Path) -> io::Result<Listing> {
         let account = fs::metadata(path)?.uid();
         let (mut entries, mut strangers) = (Vec::new(), Vec::new());
         for item in fs::read_dir(path)? {
@@ -650,7 +632,7 @@ pub(super) mod tests {
         };
         scratch
             .spool
-            .keep_failed(&id(2), &deposit, Reason::Refused)
+            .keep_failed(&id(2), &deposit, Reason::Refused, &Caps::default())
             .unwrap();
         let failed = scratch.spool.failed().unwrap();
         let mut reasons: Vec<&str> = failed.iter().map(|failed| failed.reason.as_str()).collect();
@@ -672,7 +654,13 @@ pub(super) mod tests {
         locked.mark(&[(0, Mark::Done), (1, Mark::Failed)]).unwrap();
         locked.fail(Reason::Refused).unwrap();
         let failed = scratch.spool.failed().unwrap();
-        assert_eq!(scratch.spool.resend(&failed[0]).unwrap(), id(1));
+        assert_eq!(
+            scratch
+                .spool
+                .resend(&failed[0], 0, &Caps::default())
+                .unwrap(),
+            id(1)
+        );
         let entry = scratch.spool.read(&scratch.listed(1)).unwrap().entry;
         let marks: Vec<Mark> = entry
             .recipients
@@ -693,7 +681,11 @@ pub(super) mod tests {
         scratch.write("failed", &format!("{}.truncated", id(1)), b"SM365Q1 ");
         for failed in scratch.spool.failed().unwrap() {
             assert_eq!(
-                scratch.spool.resend(&failed).unwrap_err().class(),
+                scratch
+                    .spool
+                    .resend(&failed, 0, &Caps::default())
+                    .unwrap_err()
+                    .class(),
                 Class::Data
             );
         }

@@ -21,7 +21,8 @@ const DRAFT_AGE_MAX: u64 = 36 * HOUR;
 
 const FAILED_AGE_MAX: u64 = 30 * 24 * HOUR;
 
-const FAILED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Octets that failed/ holds at most, of all users.
+pub(super) const FAILED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// A message in failed/.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +141,11 @@ impl Spool {
     }
 
     /// The regular files of a directory whose names are text.
-    fn files<T>(&self, room: Room, see: impl Fn(&str, &Metadata) -> T) -> Result<Vec<T>, Failure> {
+    pub(super) fn files<T>(
+        &self,
+        room: Room,
+        see: impl Fn(&str, &Metadata) -> T,
+    ) -> Result<Vec<T>, Failure> {
         let path = self.rooms().room(room);
         let look = || -> io::Result<Vec<T>> {
             let mut found = Vec::new();

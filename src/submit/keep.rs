@@ -59,10 +59,10 @@ pub(super) fn keep_copy(kept: &Kept<'_>, desk: &Desk<'_>) {
         entry: &entry,
         message: &message,
     };
-    if let Err(failure) = desk
-        .config
-        .spool()
-        .keep_failed(desk.id, &deposit, Reason::Refused)
+    if let Err(failure) =
+        desk.config
+            .spool()
+            .keep_failed(desk.id, &deposit, Reason::Refused, &Caps::default())
     {
         let line = super::failure_line(desk.journal.line("spool"), &failure);
         desk.journal.write(Level::Warning, &line);
