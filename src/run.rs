@@ -268,6 +268,13 @@ impl<'a> Job<'a> {
             return Err(later("signing in without --import"));
         };
         let named = wishes.config.as_deref();
+        if self.caller.uid != 0 && !locate(named).callers_own {
+            return Err(
+                Failure::new(Class::NoPermission, "this host is signed in by root only")
+                    .because("you are not root, and have no configuration of your own")
+                    .fix("run it as root, or name your configuration with -C"),
+            );
+        }
         let config = self.configure(named)?;
         login::import(import, named, &config, &self.journal(&config.log), self.now)
     }

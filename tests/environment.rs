@@ -314,3 +314,39 @@ fn a_large_message_goes_whatever_is_wrong_with_the_spool() {
     assert!(received.iter().all(|one| one.data.ends_with(&sent)));
     assert!(host.spooled("tmp").is_empty());
 }
+
+/// The host's sign-in is root's: nobody else makes it ask for tokens, or reads files through it.
+#[test]
+fn a_user_cannot_sign_the_host_in() {
+    if !crate::is_root() {
+        return;
+    }
+    use std::os::unix::process::CommandExt;
+    let host = Host::bare(&binary());
+    let mut command = host.bare_command("sendmail365");
+    command.args(["login", "--import", "/etc/shadow"]);
+    command.uid(54321).gid(54321).current_dir("/");
+    let ran = finish(&mut command, b"");
+    ran.exits(77).says("by root only").in_two_lines();
+    assert!(!ran.stderr.contains("/etc/shadow"), "{ran:#?}");
+}
+
+/// The log of several users is the directory's, not that of whoever came first.
+#[test]
+fn the_log_file_is_open_to_the_group_of_its_directory() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let _ = std::fs::remove_file(host.path("var/log"));
+    let dir = host.path("var");
+    if !crate::is_root() {
+        return;
+    }
+    chown(&dir, Some(0), Some(4242)).unwrap();
+    host.sendmail(["-i", "ops@example.com"], MESSAGE).exits(0);
+    let about = std::fs::metadata(host.path("var/log")).unwrap();
+    assert_eq!(
+        (about.uid(), about.gid(), about.permissions().mode() & 0o777),
+        (0, 4242, 0o660)
+    );
+}

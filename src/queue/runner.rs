@@ -103,8 +103,8 @@ impl Pass<'_> {
             ("pruned", self.spool.prune_failed(now)),
         ] {
             for name in swept.unwrap_or_default() {
-                let line = Line::new(name, event).word("reason", "swept");
-                self.log.write(Level::Warning, &line);
+                let line = Line::new("-", event).word("reason", "swept");
+                self.log.write(Level::Warning, &line.text("name", &name));
             }
         }
     }

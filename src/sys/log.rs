@@ -3,9 +3,11 @@
 
 use crate::outcome::printable;
 use crate::sys::clock::{self, LocalTime};
+use crate::sys::file::make_shared;
+use crate::sys::privilege;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ pub struct Line(String);
 impl Line {
     /// Begins the line of an event.
     pub fn new(id: impl std::fmt::Display, event: &str) -> Line {
+        let id = shielded(&id.to_string(), b" \"<>=\\:");
         Line(format!("{id}: event={event}"))
     }
 
@@ -154,13 +157,22 @@ fn to_socket(path: &Path, text: &str) {
 }
 
 /// One write with O_APPEND, so that lines of several processes do not mix.
+///
+/// With rights that its caller does not have a process makes no file: it would be the caller's, to
+/// read and to change.
 fn to_file(path: &Path, text: &str) {
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o660)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path);
+    let open = || {
+        OpenOptions::new()
+            .append(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open(path)
+    };
+    let file = match open() {
+        Err(error) if error.kind() == ErrorKind::NotFound && !privilege::gained() => {
+            make_shared(path).and_then(|()| open())
+        }
+        opened => opened,
+    };
     if let Ok(mut file) = file {
         let _ = file.write_all(text.as_bytes());
     }
@@ -172,13 +184,13 @@ mod tests {
 
     #[test]
     fn a_value_cannot_forge_a_key_or_a_line() {
-        let line = Line::new("id", "sent")
+        let line = Line::new("id:\n", "sent")
             .word("user", "joe event=failed")
             .address("from", "a> uid=0 <b")
             .text("reason", "x\" uid=0 y=\"\r\nid: event=sent");
         assert_eq!(
             line.as_str(),
-            "id: event=sent user=joe\\x20event\\x3dfailed from=<a\\x3e\\x20uid=0\\x20\\x3cb> \
+            "id\\x3a\\x0a: event=sent user=joe\\x20event\\x3dfailed from=<a\\x3e\\x20uid=0\\x20\\x3cb> \
              reason=\"x\\x22 uid=0 y=\\x22\\x0d\\x0aid: event=sent\""
         );
     }

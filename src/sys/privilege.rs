@@ -33,6 +33,13 @@ pub fn settle() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether the process has a group or a user that its caller does not have.
+#[expect(unsafe_code, reason = "libc calls")]
+pub fn gained() -> bool {
+    // SAFETY: the calls neither fail nor have a precondition.
+    unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
+}
+
 /// Gives up every id but the caller's own, for good: what follows is opened with his rights.
 #[expect(unsafe_code, reason = "libc calls")]
 pub fn drop_for_good() -> Result<(), Failure> {
