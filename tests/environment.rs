@@ -350,3 +350,32 @@ fn the_log_file_is_open_to_the_group_of_its_directory() {
         (0, 4242, 0o660)
     );
 }
+
+/// A limit on files neither tears what all processes share nor buys its owner any rate: the turn
+/// that cannot be written down is paid for while the connection is held.
+#[test]
+fn a_file_size_limit_leaves_the_shared_records_alone() {
+    if !crate::needs("strace") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    host.sendmail(["-i", "ops@example.com"], MESSAGE).exits(0);
+    let pace = std::fs::read(host.path("var/state/pace")).unwrap();
+    for limit in [0, 1, 20, 127, 1023] {
+        let inner = host.command("sendmail", ["-i", "ops@example.com"]);
+        let trace = host.path("trace");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-e", "trace=clock_nanosleep,nanosleep", "-o"]);
+        command.arg(&trace).arg("--");
+        command.args(["prlimit", &format!("--fsize={limit}"), "--"]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        finish(&mut command, MESSAGE.as_bytes()).exits(0);
+        assert_eq!(std::fs::read(host.path("var/state/pace")).unwrap(), pace);
+        // In slices of a quarter of a second, 60 s by 25.
+        let slept = std::fs::read_to_string(&trace).unwrap();
+        let slices = slept.matches("tv_nsec=250000000").count();
+        assert!(slices >= 9, "{limit}: {slept}");
+    }
+    assert_eq!(tenant.received().len(), 6);
+}

@@ -143,6 +143,13 @@ impl Gate {
         turn.unwrap_or(Pace::Go)
     }
 
+    /// How long to hold a connection before a message leaves over it: a turn that cannot be written
+    /// down must not be free, or a user's limits would give him any rate.
+    pub fn toll_millis(&self) -> Option<u64> {
+        let minute = 60_000;
+        (!record::writable()).then(|| minute / u64::from(self.per_minute.max(1)))
+    }
+
     /// Makes the files that are not there yet; the installation's task, not a submission's.
     pub fn create_missing(&self) -> io::Result<()> {
         let slots = (0..self.connections).map(|number| slots::path(&self.dir, number));

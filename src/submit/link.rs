@@ -82,6 +82,9 @@ pub(super) fn tell_others(desk: &Desk<'_>, who: Who, failure: &Failure) {
 fn connect(desk: &Desk<'_>, who: Who, watch: &mut smtp::Watch<'_>) -> Result<Link, Failure> {
     let token = access_token(desk, None)?;
     let seat = seat(desk, who)?;
+    if let Some(millis) = desk.config.gate().toll_millis() {
+        pause(desk, millis)?;
+    }
     let tls = Tls::new(&desk.config.roots)?;
     let session = match sign_in(desk, &tls, &token, watch) {
         Err(rejection) if rejection.token_refused => {

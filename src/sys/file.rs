@@ -151,6 +151,14 @@ pub fn open_shared(path: &Path) -> io::Result<File> {
 /// The directory's group may write it where the directory is root's, as installed. In a user's own
 /// directory that group may be everybody's, and the user alone needs the file.
 pub fn make_shared(path: &Path) -> io::Result<()> {
+    match make_for_group(path)? {
+        Some(file) => file.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// The same without waiting for the disk; none if the file is there already.
+pub fn make_for_group(path: &Path) -> io::Result<Option<File>> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     if !dir.exists() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -162,14 +170,14 @@ pub fn make_shared(path: &Path) -> io::Result<()> {
         .mode(0o600)
         .open(path);
     let file = match made {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
         made => made?,
     };
     // Another group only if this process may set it; the mode in any case, whatever the umask is.
     let _ = fchown(&file, None, Some(owner.gid()));
     let mode = if owner.uid() == 0 { 0o660 } else { 0o600 };
     file.set_permissions(Permissions::from_mode(mode))?;
-    file.sync_all()
+    Ok(Some(file))
 }
 
 /// The first name on the way to `path` that somebody other than root or `owner` could replace: the

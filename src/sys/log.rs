@@ -3,7 +3,7 @@
 
 use crate::outcome::printable;
 use crate::sys::clock::{self, LocalTime};
-use crate::sys::file::make_shared;
+use crate::sys::file::make_for_group;
 use crate::sys::privilege;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -169,7 +169,7 @@ fn to_file(path: &Path, text: &str) {
     };
     let file = match open() {
         Err(error) if error.kind() == ErrorKind::NotFound && !privilege::gained() => {
-            make_shared(path).and_then(|()| open())
+            make_for_group(path).map(drop).and_then(|()| open())
         }
         opened => opened,
     };

@@ -33,6 +33,18 @@ pub fn settle() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether the caller's file size limit lets the process write at `offset`, and further.
+#[expect(unsafe_code, reason = "libc call")]
+pub fn may_write_to(offset: u64) -> bool {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is valid for the call.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) == 0 };
+    !known || limit.rlim_cur >= offset
+}
+
 /// Whether the process has a group or a user that its caller does not have.
 #[expect(unsafe_code, reason = "libc calls")]
 pub fn gained() -> bool {

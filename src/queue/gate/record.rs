@@ -10,6 +10,7 @@
 
 use super::pause;
 use crate::sys::file::open_shared;
+use crate::sys::privilege::may_write_to;
 use ring::digest;
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::FileExt;
@@ -36,7 +37,7 @@ pub(super) fn read(path: &Path) -> Option<String> {
 /// Lets `judge` see the text under the lock, and writes what it puts in its place, if anything.
 ///
 /// None if the file or its lock cannot be had: then nothing was judged. A text that cannot be
-/// written changes nothing for the one who judged.
+/// written changes nothing for the one who judged; `writable` says so before.
 pub(super) fn change<T>(
     path: &Path,
     judge: impl FnOnce(Option<&str>) -> (Option<String>, T),
@@ -44,11 +45,16 @@ pub(super) fn change<T>(
     let file = open_shared(path).ok()?;
     lock(&file)?;
     let (text, verdict) = judge(read_from(&file).as_deref());
-    if let Some(octets) = text.as_deref().and_then(seal) {
-        // A short write is a torn record, which counts as none.
+    // Half of it would tear the record of all: whoever may not write a whole one leaves it alone.
+    if let Some(octets) = text.as_deref().and_then(seal).filter(|_| writable()) {
         let _ = file.write_at(&octets, 0);
     }
     Some(verdict)
+}
+
+/// Whether the limits of this process let it change a record.
+pub(super) fn writable() -> bool {
+    may_write_to(SIZE as u64)
 }
 
 fn lock(file: &File) -> Option<()> {
