@@ -255,6 +255,34 @@ fn a_process_that_was_stopped_closes_no_door_for_others() {
     assert_eq!(counts(&host, &tenant), (1, 1));
 }
 
+/// The same without a signal, as the freezer of a control group does it.
+#[test]
+fn a_process_that_was_frozen_closes_no_door_for_others() {
+    if !crate::needs("strace") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(Fault::At(Stage::Auth, Act::Close));
+    for (frozen, door) in [(true, "closed"), (false, "auth")] {
+        let inner = host.command("sendmail", ["-t", "-i"]);
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=recvfrom"]);
+        if frozen {
+            command.args(["-e", "inject=recvfrom:delay_enter=6000000:when=3"]);
+        }
+        command
+            .arg("--")
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        let ran = crate::host::finish(&mut command, MESSAGE.as_bytes());
+        ran.exits(0).says("queued as ");
+        let breaker = std::fs::read_to_string(host.path("var/state/breaker")).unwrap();
+        let open = breaker.contains(" auth: ");
+        assert_eq!(open, door == "auth", "{breaker}");
+    }
+}
+
 /// K09
 #[test]
 fn nobody_needs_to_read_what_the_program_prints() {

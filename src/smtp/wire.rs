@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// The longest wait between two looks at whether a signal came: one may come right before a wait.
 pub(crate) const SLICE: Duration = Duration::from_secs(1);
 
+/// Longer than any wait of one slice takes on a host that is merely busy.
+const STANDSTILL: Duration = Duration::from_secs(5);
+
 /// The time a stage has left.
 pub(crate) struct Clock {
     end: Instant,
@@ -20,6 +23,8 @@ pub(crate) struct Clock {
     pause: Option<Duration>,
     /// It was cut short once, which is enough.
     hurried: bool,
+    /// When it was last looked at before a wait.
+    looked: Instant,
 }
 
 impl Clock {
@@ -29,6 +34,7 @@ impl Clock {
             end: Instant::now() + limit,
             pause: None,
             hurried: false,
+            looked: Instant::now(),
         }
     }
 
@@ -51,6 +57,14 @@ impl Clock {
             self.end = self.end.min(Instant::now() + grace);
             self.hurried = true;
         }
+    }
+
+    /// Whether more time has passed since the last look than a wait between two can take: then this
+    /// process stood still, frozen or starved, and what was late is not the server.
+    fn stood_still(&mut self) -> bool {
+        let now = Instant::now();
+        let last = std::mem::replace(&mut self.looked, now);
+        now.duration_since(last) > STANDSTILL
     }
 
     fn progress(&mut self) {
@@ -145,6 +159,7 @@ impl Wire {
 
     /// How long to wait before the next look at the clock and at signals.
     fn slice(&self, clock: &mut Clock) -> Result<Duration, Broken> {
+        self.look_back(clock);
         let interrupted = self
             .signals
             .is_some_and(|signals| signals.taken().is_some());
@@ -157,6 +172,14 @@ impl Wire {
             Some(left) => Ok(left.min(SLICE)),
             None if interrupted => Err(Broken::Signal),
             None => Err(Broken::Deadline),
+        }
+    }
+
+    fn look_back(&self, clock: &mut Clock) {
+        if let Some(signals) = self.signals
+            && clock.stood_still()
+        {
+            signals.note_standstill();
         }
     }
 
@@ -176,7 +199,9 @@ impl Wire {
             self.flush(clock)?;
             let slice = self.slice(clock)?;
             self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
-            if let Pull::Octets = self.pull()? {
+            let pulled = self.pull();
+            self.look_back(clock);
+            if let Pull::Octets = pulled? {
                 return Ok(());
             }
         }
@@ -232,7 +257,9 @@ impl Wire {
             }
             let slice = self.slice(clock)?;
             self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
-            self.pull()?;
+            let pulled = self.pull();
+            self.look_back(clock);
+            pulled?;
         }
     }
 

@@ -50,6 +50,11 @@ impl Signals {
         STOPPED.load(Ordering::SeqCst) != 0
     }
 
+    /// Notes that the process stood still without a signal, as the freezer of a control group does it.
+    pub fn note_standstill(self) {
+        STOPPED.store(1, Ordering::SeqCst);
+    }
+
     /// Lets signals kill again, where there is nothing of ours to lose any more.
     pub fn disarm(self) {
         for signal in ENDS {
