@@ -57,7 +57,7 @@ impl Judged {
                 }
             }
         }
-        for fault in resolved.faults {
+        for fault in resolved.faults.into_iter().chain(resolved.passed_over) {
             tell(given, "undeliverable", &fault);
             self.unresolved.push(fault);
         }

@@ -116,8 +116,11 @@ pub struct Resolver<'a> {
 pub struct Resolved {
     /// Qualified addresses, in order, repeats possible.
     pub addresses: Vec<Address>,
-    /// What led nowhere.
+    /// Names that led nowhere.
     pub faults: Vec<Unresolved>,
+    /// Targets that led nowhere, of names that lead somewhere else as well. Those who send to such a
+    /// name cannot know of it, and their mail must not be lost to all for it.
+    pub passed_over: Vec<Unresolved>,
 }
 
 impl Resolver<'_> {
@@ -129,7 +132,13 @@ impl Resolver<'_> {
             resolved: Resolved::default(),
         };
         for recipient in recipients {
+            let found = walk.resolved.addresses.len();
+            let faults = walk.resolved.faults.len();
             self.follow(&recipient, &mut Vec::new(), &mut walk);
+            if walk.resolved.addresses.len() > found {
+                let others = walk.resolved.faults.split_off(faults);
+                walk.resolved.passed_over.extend(others);
+            }
         }
         walk.resolved
     }
@@ -313,7 +322,12 @@ mod tests {
         let resolved = resolver.resolve(names.collect());
         (
             resolved.addresses.iter().map(Address::to_string).collect(),
-            resolved.faults.iter().map(Unresolved::to_string).collect(),
+            resolved
+                .faults
+                .iter()
+                .chain(&resolved.passed_over)
+                .map(Unresolved::to_string)
+                .collect(),
         )
     }
 

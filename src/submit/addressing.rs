@@ -85,7 +85,13 @@ pub(super) fn choose_recipients(
     let Resolved {
         addresses,
         faults: unresolved,
+        passed_over,
     } = names.resolve(addresses);
+    for target in &passed_over {
+        let line = desk.journal.line("ignored");
+        let line = line.text("reason", &target.to_string());
+        desk.journal.write(Level::Warning, &line);
+    }
     match recipients::refusal(&faults, &unresolved, Stage::Stdin) {
         Some(failure) => Err(failure),
         None => {
