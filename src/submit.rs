@@ -6,6 +6,7 @@ mod counter;
 mod courier;
 mod keep;
 mod link;
+mod notices;
 mod offer;
 mod preview;
 mod record;
@@ -15,7 +16,8 @@ use crate::config::Config;
 use crate::mail::address::Address;
 use crate::mail::annex::OpenAnnex;
 use crate::mail::body::DotRule;
-use crate::mail::envelope::{Envelope, Sender};
+use crate::mail::dsn::{Dsn, Notify};
+use crate::mail::envelope::Envelope;
 use crate::mail::message::{Message, Notes};
 use crate::mail::repair::{self, Facts, Trace};
 use crate::mail::rewrite::{self, Policy};
@@ -29,8 +31,9 @@ use crate::sys::clock::LocalTime;
 use crate::sys::log::{Journal, Level};
 use crate::sys::random;
 use crate::sys::signal::{INTERRUPT, Signals};
-use addressing::{choose_recipients, choose_sender, sender_policy};
+use addressing::{Chosen, choose_recipients, choose_sender, sender_policy};
 use keep::{Kept, is_servers, keep, keep_copy};
+use notices::{About, notify};
 use offer::{offer, paths};
 use record::{Known, record};
 use std::io::BufRead;
@@ -117,12 +120,17 @@ pub fn preview(
     desk: &Desk<'_>,
     input: impl BufRead,
 ) -> Result<String, Failure> {
-    let (envelope, message) = prepare(wishes, desk, input, &mut Known::default())?;
+    let Ready {
+        envelope,
+        message,
+        unusable,
+        ..
+    } = prepare(wishes, desk, input, &mut Known::default())?;
     let paths = paths(&envelope)?;
     if !desk.config.queue.enabled {
         paths.in_one_transaction()?;
     }
-    Ok(preview::text(&paths, &message, desk.config))
+    Ok(preview::text(&paths, &unusable, &message, desk.config))
 }
 
 fn deliver(
@@ -132,18 +140,32 @@ fn deliver(
     known: &mut Known,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<Ended, Failure> {
-    let (envelope, message) = prepare(wishes, desk, input, known)?;
+    let ready = prepare(wishes, desk, input, known)?;
     // Until here a signal kills and the caller knows; from here on the message is ours.
     let desk = &Desk {
         signals: Some(Signals::arm()),
         ..*desk
     };
-    let paths = paths(&envelope)?;
+    let ended = dispatch(wishes, &ready, desk, watch)?;
+    if !matches!(ended, Ended::Cancelled(_)) {
+        tell_of_unusable(&ready, desk);
+    }
+    Ok(ended)
+}
+
+/// Sends the message, or keeps it.
+fn dispatch(
+    wishes: &Submission,
+    ready: &Ready,
+    desk: &Desk<'_>,
+    watch: &mut smtp::Watch<'_>,
+) -> Result<Ended, Failure> {
+    let paths = paths(&ready.envelope)?;
     let many = paths.in_one_transaction();
     let kept = Kept {
         paths: &paths,
-        message: &message,
-        wishes: &wishes.dsn,
+        message: &ready.message,
+        wishes: &ready.dsn,
         via: Via::Direct,
     };
     if wishes.delivery == Delivery::QueueOnly {
@@ -153,11 +175,33 @@ fn deliver(
         Err(failure) if desk.config.queue.enabled => return split(&kept, failure, desk, watch),
         many => many?,
     }
-    match offer(&paths, &message, &wishes.dsn, desk, watch) {
+    match offer(&paths, &ready.message, &ready.dsn, desk, watch) {
         Ok(receipt) => Ok(Ended::Sent(receipt)),
         Err(refusal) if taken_back(&refusal, desk) => Ok(Ended::Cancelled(INTERRUPT)),
         Err(refusal) if desk.config.queue.enabled => not_taken(&kept, refusal, desk, watch),
         Err(refusal) => Err(refusal.failure),
+    }
+}
+
+/// Commits a notice about recipients that are no addresses or lead nowhere; the others have the
+/// message by now.
+fn tell_of_unusable(ready: &Ready, desk: &Desk<'_>) {
+    let Some((_, reason)) = ready.unusable.first() else {
+        return;
+    };
+    let line = desk.journal.line("failed");
+    let line = line.number("nrcpt", ready.unusable.len() as u64);
+    desk.journal
+        .write(Level::Error, &line.text("reason", reason));
+    let about = About {
+        id: desk.id,
+        header: &ready.message.header.octets(),
+        wishes: &ready.dsn,
+        kept: false,
+    };
+    if let Err(failure) = notify(&about, &ready.unusable, desk) {
+        let line = failure_line(desk.journal.line("notice"), &failure);
+        desk.journal.write(Level::Error, &line);
     }
 }
 
@@ -236,12 +280,21 @@ fn split(
     Ok(Ended::Queued(id, failure))
 }
 
+/// A message with all that decides where it goes.
+struct Ready {
+    envelope: Envelope,
+    message: Message,
+    dsn: Dsn,
+    /// Who cannot get it, with the reason.
+    unusable: Vec<(String, String)>,
+}
+
 fn prepare(
     wishes: &Submission,
     desk: &Desk<'_>,
     input: impl BufRead,
     known: &mut Known,
-) -> Result<(Envelope, Message), Failure> {
+) -> Result<Ready, Failure> {
     let dots = match wishes.dot_is_text {
         true => DotRule::Text,
         false => DotRule::Ends {
@@ -259,17 +312,26 @@ fn prepare(
     known.nul = message.notes.nul;
     record_dropped(desk, &message.notes);
     known.size_bytes = Some(message.size());
-    let sender = choose_sender(wishes, desk, &message)?;
-    known.from = Some(match &sender {
-        Sender::Null => String::new(),
-        Sender::Mailbox(address) => address.to_string(),
-    });
-    let recipients = choose_recipients(wishes, desk, &message)?;
+    let (sender, unanswered) = choose_sender(wishes, desk, &message)?;
+    known.from = Some(sender.to_string());
+    let Chosen {
+        recipients,
+        unusable,
+    } = choose_recipients(wishes, desk, &message)?;
     known.to = recipients.iter().next().map(Address::to_string);
     known.recipients = Some(recipients.len());
     edit(wishes, desk, &sender, &mut message)?;
     known.size_bytes = Some(message.size());
-    Ok((Envelope { sender, recipients }, message))
+    let never = (unanswered || wishes.quiet).then_some(Notify::Never);
+    Ok(Ready {
+        envelope: Envelope { sender, recipients },
+        message,
+        dsn: Dsn {
+            notify: wishes.dsn.notify.or(never),
+            ..wishes.dsn.clone()
+        },
+        unusable,
+    })
 }
 
 /// What of the input is not part of the message, for whoever looks for it.
@@ -300,14 +362,10 @@ fn record_dropped(desk: &Desk<'_>, notes: &Notes) {
 fn edit(
     wishes: &Submission,
     desk: &Desk<'_>,
-    sender: &Sender,
+    mailbox: &Address,
     message: &mut Message,
 ) -> Result<(), Failure> {
     let date = LocalTime::at(desk.now).rfc5322();
-    let mailbox = match sender {
-        Sender::Mailbox(address) => address,
-        Sender::Null => &desk.config.mailbox,
-    };
     let facts = Facts {
         mailbox,
         wished_name: wishes

@@ -430,3 +430,81 @@ fn a_user_who_runs_the_queue_speaks_for_himself() {
     let number = |at: usize| -> u64 { words[at].parse().unwrap() };
     assert_eq!((words[2], number(4) - number(3)), ("hold", 60), "{breaker}");
 }
+
+/// Whoever can be reached is, and the sender hears of the others.
+#[test]
+fn a_recipient_that_cannot_be_used_is_told_of_and_keeps_nobody_waiting() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let header = "From: x@contoso.test\nTo: ops@example.com, b@@example.com\n\nx\n";
+    for (words, input, named) in [
+        (&["-t", "-i"][..], header, "b@@example.com"),
+        (&["-i", "ops@example.com", ""], MESSAGE, "an empty argument"),
+        (
+            &["-i", "ops@example.com", "nosuchalias"],
+            MESSAGE,
+            "nosuchalias",
+        ),
+    ] {
+        tenant.forget();
+        host.sendmail(words, input).exits(0).silently();
+        run(&host);
+        let all = tenant.received();
+        let to: Vec<&[String]> = all.iter().map(|one| &one.recipients[..]).collect();
+        let to: Vec<&str> = to.iter().map(|one| one[0].as_str()).collect();
+        assert_eq!(
+            to,
+            ["ops@example.com", "alerts@contoso.test"],
+            "{}",
+            host.log()
+        );
+        let notice = all[1].text();
+        assert!(
+            notice.contains(named) && !notice.contains("copy is kept"),
+            "{notice}"
+        );
+    }
+    // Nobody can be reached: the caller hears of it, as without a queue.
+    host.sendmail(["-i", "b@@example.com"], MESSAGE).exits(65);
+    host.sendmail(["-i", "nosuchalias"], MESSAGE).exits(67);
+    assert_eq!(host.spooled("queue").len(), 0);
+    let without = Host::with(&binary(), &tenant);
+    without.sendmail(["-t", "-i"], header).exits(65);
+}
+
+/// A bounce must not bounce: whoever asks for the null sender, or for silence, gets no notice.
+#[test]
+fn nobody_is_told_who_does_not_want_to_hear_of_it() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    for (words, notices) in [
+        (&["-f", "<>"][..], 0),
+        (&["-f", ""], 0),
+        (&["-oeq"], 0),
+        (&["-N", "never"], 0),
+        (&["-N", "delay"], 0),
+        (&["-N", "failure"], 1),
+        (&["-f", "<>", "-N", "failure"], 1),
+        (&["-oem"], 1),
+    ] {
+        tenant.forget();
+        tenant.fault(at(Stage::RcptNth(1), 550, "5.1.1 unknown"));
+        let to = [
+            "-i",
+            "refused@example.com",
+            "ops@example.com",
+            "no@such@one",
+        ];
+        let words: Vec<&str> = words.iter().chain(&to).copied().collect();
+        host.sendmail(&words, MESSAGE).exits(0);
+        tenant.recover();
+        run(&host);
+        let told = tenant.received().iter().any(|one| {
+            one.recipients == ["alerts@contoso.test"] && one.text().contains("refused@example.com")
+        });
+        assert_eq!(usize::from(told), notices, "{words:?} {}", host.log());
+        let first = &tenant.received()[0];
+        assert_eq!(first.recipients, ["ops@example.com"]);
+        assert_eq!(first.sender, "alerts@contoso.test");
+    }
+}

@@ -65,6 +65,11 @@ pub struct Unresolved {
 }
 
 impl Unresolved {
+    /// The name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What an administrator can do about it.
     pub(super) fn cure(&self) -> &'static str {
         match self.target {

@@ -1,29 +1,10 @@
 //! The envelope: who sends, and to whom.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use super::address::{Address, Fault, Mailbox, domain_key, scan_word};
 use super::token::{Kind, tokens};
 use crate::outcome::{Class, Failure, Stage, printable};
-
-/// The envelope sender.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sender {
-    /// `<>`: nobody wants to hear of a failure (RFC 5321 section 4.5.5).
-    Null,
-    /// A mailbox that reports go to.
-    Mailbox(Address),
-}
-
-impl fmt::Display for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Sender::Null => f.write_str("<>"),
-            Sender::Mailbox(address) => write!(f, "<{address}>"),
-        }
-    }
-}
 
 /// At least one qualified address, none of them twice, in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +59,7 @@ impl<'a> IntoIterator for &'a Recipients {
 /// What the server is told before the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    pub sender: Sender,
+    pub sender: Address,
     pub recipients: Recipients,
 }
 
@@ -131,8 +112,9 @@ pub struct SenderPolicy<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChosenSender {
     /// What goes on the wire.
-    pub sender: Sender,
-    /// `-f ''` or `-f '<>'`: the mailbox is on the wire, but no report goes to it.
+    pub sender: Address,
+    /// `-f ''` or `-f '<>'`: the mailbox is on the wire, since Microsoft takes no null sender, but
+    /// nobody wants to hear of a failure (RFC 5321 section 4.5.5).
     pub null_requested: bool,
     /// What was asked for and is no address or not allowed, for the log.
     pub replaced: Option<String>,
@@ -152,7 +134,7 @@ impl SenderPolicy<'_> {
     /// may be an attempt at a second command is refused.
     pub fn sender(&self, requested: Option<&[u8]>) -> Result<ChosenSender, Failure> {
         let mailbox = ChosenSender {
-            sender: Sender::Mailbox(self.mailbox.clone()),
+            sender: self.mailbox.clone(),
             null_requested: false,
             replaced: None,
         };
@@ -177,7 +159,7 @@ impl SenderPolicy<'_> {
         };
         if self.allowed(&address) {
             return Ok(ChosenSender {
-                sender: Sender::Mailbox(address),
+                sender: address,
                 ..mailbox
             });
         }
@@ -272,18 +254,18 @@ mod tests {
     #[test]
     fn the_mailbox_sends_when_nobody_asks() {
         let sender = chosen(None).unwrap();
-        assert_eq!(sender.sender.to_string(), "<alerts@x.test>");
+        assert_eq!(sender.sender.to_string(), "alerts@x.test");
         assert!(!sender.null_requested);
     }
 
     #[test]
     fn an_allowed_sender_is_kept_in_any_form() {
         for (requested, sender) in [
-            ("Alerts@X.test", "<Alerts@X.test>"),
-            ("Team <team@x.test>", "<team@x.test>"),
-            ("<\"a>b\"@list.test>", "<\"a>b\"@list.test>"),
-            ("team", "<team@x.test>"),
-            ("any@LIST.test, b@y.test", "<any@LIST.test>"),
+            ("Alerts@X.test", "Alerts@X.test"),
+            ("Team <team@x.test>", "team@x.test"),
+            ("<\"a>b\"@list.test>", "\"a>b\"@list.test"),
+            ("team", "team@x.test"),
+            ("any@LIST.test, b@y.test", "any@LIST.test"),
         ] {
             let chosen = chosen(Some(requested.as_bytes())).unwrap();
             assert_eq!(
@@ -297,7 +279,7 @@ mod tests {
     fn a_sender_that_is_not_allowed_becomes_the_mailbox_and_is_told() {
         for (requested, replaced) in [("root", "root@x.test"), ("www <w@host.y>", "w@host.y")] {
             let chosen = chosen(Some(requested.as_bytes())).unwrap();
-            assert_eq!(chosen.sender.to_string(), "<alerts@x.test>");
+            assert_eq!(chosen.sender.to_string(), "alerts@x.test");
             assert_eq!(chosen.replaced.as_deref(), Some(replaced));
         }
     }
@@ -316,7 +298,7 @@ mod tests {
             (b"@", "@"),
         ] {
             let chosen = chosen(Some(requested)).unwrap();
-            assert_eq!(chosen.sender.to_string(), "<alerts@x.test>");
+            assert_eq!(chosen.sender.to_string(), "alerts@x.test");
             assert_eq!(chosen.replaced.as_deref(), Some(replaced));
         }
     }
@@ -326,9 +308,8 @@ mod tests {
         for requested in ["", "<>", " <> "] {
             let chosen = chosen(Some(requested.as_bytes())).unwrap();
             assert!(chosen.null_requested && chosen.replaced.is_none());
-            assert_eq!(chosen.sender.to_string(), "<alerts@x.test>");
+            assert_eq!(chosen.sender.to_string(), "alerts@x.test");
         }
-        assert_eq!(Sender::Null.to_string(), "<>");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Notice<'a> {
     pub host: &'a str,
     /// The message that was not delivered.
     pub id: &'a QueueId,
+    /// Whether a copy of it lies in failed/.
+    pub kept: bool,
     /// When it was handed in, and now, as RFC 5322 section 3.3 writes them.
     pub arrival: &'a str,
     pub date: &'a str,
@@ -89,10 +91,13 @@ impl Notice<'_> {
                 plain(failed.reason)
             ));
         }
-        text += &format!(
-            "\r\nA copy is kept on that host; root can send it again with\r\n    sendmail365 queue resend {}\r\n\r\n",
-            self.id
-        );
+        text += &match self.kept {
+            true => format!(
+                "\r\nA copy is kept on that host; root can send it again with\r\n    sendmail365 queue resend {}\r\n\r\n",
+                self.id
+            ),
+            false => "\r\n".to_owned(),
+        };
         text += &self.status(boundary);
         text += &format!("--{boundary}\r\nContent-Type: text/rfc822-headers\r\n\r\n");
         let mut body = text.into_bytes();
@@ -187,6 +192,7 @@ mod tests {
             reader: &Address::parse(b"ops@contoso.test").unwrap(),
             host: "web1",
             id: &id,
+            kept: true,
             arrival: "Sun, 22 Nov 2026 04:06:27 +0000",
             date: "Fri, 27 Nov 2026 04:06:27 +0000",
             random: 1,

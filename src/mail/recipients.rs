@@ -2,7 +2,7 @@
 
 use super::address::{Address, Fault, Mailbox, scan, scan_word};
 use super::aliases::Unresolved;
-use crate::outcome::{Class, Failure, Stage};
+use crate::outcome::{Class, Failure, Stage, printable};
 
 /// More recipients than any message of this program has; a limit against misuse.
 pub const RECIPIENTS_MAX: usize = 10_000;
@@ -117,6 +117,17 @@ pub fn refusal(faults: &[Fault], unresolved: &[Unresolved], stage: Stage) -> Opt
     };
     let failure = Failure::new(class, what).because(named(first, others));
     Some(failure.fix(fix).with_reason(first).at(stage))
+}
+
+/// Each that cannot be used, with the reason; octets from outside, in printable form.
+pub fn unusable(faults: &[Fault], unresolved: &[Unresolved]) -> Vec<(String, String)> {
+    let faults = faults
+        .iter()
+        .map(|fault| (printable(fault.element()), fault.reason().to_owned()));
+    let names = unresolved
+        .iter()
+        .map(|name| (name.name().to_owned(), name.to_string()));
+    faults.chain(names).collect()
 }
 
 /// The first few, so that ten thousand of them do not fill a terminal.

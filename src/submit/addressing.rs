@@ -6,7 +6,7 @@ use crate::cli::Submission;
 use crate::config::{RecipientSettings, file};
 use crate::mail::address::Address;
 use crate::mail::aliases::{Aliases, Resolved, Resolver};
-use crate::mail::envelope::{Recipients, Sender, SenderPolicy};
+use crate::mail::envelope::{Recipients, SenderPolicy};
 use crate::mail::header::Field;
 use crate::mail::message::Message;
 use crate::mail::recipients::{self, Collected};
@@ -14,12 +14,13 @@ use crate::outcome::{Class, Failure, Stage};
 use crate::sys::log::Level;
 use std::os::unix::ffi::OsStrExt;
 
-/// The envelope sender: the one asked for if the mailbox may use it, else the mailbox.
+/// The envelope sender: the one asked for if the mailbox may use it, else the mailbox; and whether it
+/// was to be the null sender.
 pub(super) fn choose_sender(
     wishes: &Submission,
     desk: &Desk<'_>,
     message: &Message,
-) -> Result<Sender, Failure> {
+) -> Result<(Address, bool), Failure> {
     let policy = sender_policy(desk);
     let from = message
         .header
@@ -37,7 +38,7 @@ pub(super) fn choose_sender(
             .address("from", replaced);
         desk.journal.write(Level::Info, &line);
     }
-    Ok(chosen.sender)
+    Ok((chosen.sender, chosen.null_requested))
 }
 
 /// Who may stand in the envelope and in From.
@@ -49,26 +50,28 @@ pub(super) fn sender_policy<'a>(desk: &'a Desk<'_>) -> SenderPolicy<'a> {
     }
 }
 
+/// Everybody the message goes to, and whoever cannot get it, with the reason.
+pub(super) struct Chosen {
+    pub(super) recipients: Recipients,
+    pub(super) unusable: Vec<(String, String)>,
+}
+
 /// Everybody the message goes to: arguments and, with `-t`, header, each local name resolved.
 ///
-/// There is no queue that could tell the sender later, so one recipient that cannot be used keeps
-/// the message from all of them.
+/// With a queue those that cannot be used are told of by a notice. Without one they keep the message
+/// from all: a single exit status cannot tell a part.
 pub(super) fn choose_recipients(
     wishes: &Submission,
     desk: &Desk<'_>,
     message: &Message,
-) -> Result<Recipients, Failure> {
+) -> Result<Chosen, Failure> {
     let arguments: Vec<Vec<u8>> = wishes
         .recipients
         .iter()
         .map(|word| word.as_bytes().to_vec())
         .collect();
     let mut collected = recipients::from_arguments(&arguments);
-    if !collected.faults.is_empty()
-        && let Some(failure) = recipients::refusal(&collected.faults, &[], Stage::Argv)
-    {
-        return Err(failure);
-    }
+    let in_arguments = recipients::refusal(&collected.faults, &[], Stage::Argv);
     if wishes.recipients_from_header {
         let fields = message
             .header
@@ -92,12 +95,20 @@ pub(super) fn choose_recipients(
         let line = line.text("reason", &target.to_string());
         desk.journal.write(Level::Warning, &line);
     }
-    match recipients::refusal(&faults, &unresolved, Stage::Stdin) {
-        Some(failure) => Err(failure),
-        None => {
-            recipients::within_limit(addresses.len())?;
-            Recipients::new(addresses, names.ours()).ok_or_else(|| nobody(message))
-        }
+    let refusal = in_arguments.or(recipients::refusal(&faults, &unresolved, Stage::Stdin));
+    recipients::within_limit(addresses.len())?;
+    let recipients = Recipients::new(addresses, names.ours());
+    match (recipients, refusal) {
+        (Some(recipients), Some(_)) if desk.config.queue.enabled => Ok(Chosen {
+            recipients,
+            unusable: recipients::unusable(&faults, &unresolved),
+        }),
+        (_, Some(failure)) => Err(failure),
+        (Some(recipients), None) => Ok(Chosen {
+            recipients,
+            unusable: Vec::new(),
+        }),
+        (None, None) => Err(nobody(message)),
     }
 }
 

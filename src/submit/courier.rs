@@ -2,26 +2,24 @@
 
 use super::Desk;
 use super::content::{Prepared, note_dsn};
-use super::keep::{Kept, keep};
 use super::link::{Link, access_token, link, may_go, tell_others};
-use super::offer::{Paths, path};
+use super::notices::{About, notify};
 use super::record::failure_line;
 use crate::mail::body::DotRule;
 use crate::mail::dsn::Dsn;
 use crate::mail::message::Message;
-use crate::mail::notice::{self, Notice};
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
 use crate::queue::carrier::{Carried, Carrier, Fortune};
 use crate::queue::choice::Choice;
 use crate::queue::gate::Who;
 use crate::queue::runner::{Pass, Tally};
-use crate::queue::{Recipient, Retry, Stored, Via};
+use crate::queue::{Recipient, Retry, Stored};
 use crate::smtp::{self, Verdict};
-use crate::sys::clock::{self, LocalTime};
+use crate::sys::clock;
 use crate::sys::log::Level;
 use crate::sys::random;
 use crate::sys::signal::Signals;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Works the queue off once, as far as the choice goes.
 pub fn run_queue(
@@ -176,50 +174,13 @@ impl Carrier for Courier<'_, '_> {
         stored: &Stored,
         failed: &[(String, String)],
     ) -> Result<(), Failure> {
-        if notice::is_automatic(stored.header()) {
-            return Ok(());
-        }
-        let desk = self.desk;
-        let reader = desk
-            .config
-            .recipients
-            .admin
-            .as_ref()
-            .unwrap_or(&desk.config.mailbox);
-        let failed: Vec<notice::Failed<'_>> = failed
-            .iter()
-            .map(|(recipient, reason)| notice::Failed { recipient, reason })
-            .collect();
-        let arrival = UNIX_EPOCH + Duration::from_secs(id.arrival_seconds());
-        let notice = Notice {
-            mailbox: &desk.config.mailbox,
-            reader,
-            host: desk.host,
+        let about = About {
             id,
-            arrival: &LocalTime::at(arrival).rfc5322(),
-            date: &LocalTime::at(clock::now()).rfc5322(),
-            random: u128::from(random::number()?) << 64 | u128::from(random::number()?),
-            failed: &failed,
             header: stored.header(),
+            wishes: &Dsn::from_line(stored.entry.dsn.as_deref().unwrap_or_default()),
+            kept: true,
         };
-        let (header, body) = notice.compose();
-        let message = Message {
-            header,
-            body: body.into(),
-            ..Message::default()
-        };
-        let paths = Paths {
-            sender: Some(path(&desk.config.mailbox)?),
-            recipients: vec![path(reader)?],
-        };
-        let own = QueueId::new(clock::now(), random::number()?);
-        let kept = Kept {
-            paths: &paths,
-            message: &message,
-            wishes: &Dsn::default(),
-            via: Via::Notice,
-        };
-        keep(&kept, None, &Desk { id: &own, ..*desk }).map(|_| ())
+        notify(&about, failed, self.desk)
     }
 }
 

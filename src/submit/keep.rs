@@ -87,7 +87,7 @@ fn entry(kept: &Kept<'_>, state: State, desk: &Desk<'_>) -> Entry {
             host: desk.host.to_owned(),
             via: kept.via,
         },
-        sender: kept.paths.sender.as_ref().map(|path| path.text.clone()),
+        sender: Some(kept.paths.sender.text.clone()),
         recipients: recipients
             .map(|path| Recipient::pending(path.text.clone()))
             .collect(),

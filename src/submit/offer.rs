@@ -5,7 +5,7 @@ use super::content::{Prepared, note_dsn};
 use super::link::{link, may_go, tell_others};
 use crate::mail::address::{Address, Wire};
 use crate::mail::dsn::Dsn;
-use crate::mail::envelope::{Envelope, Sender};
+use crate::mail::envelope::Envelope;
 use crate::mail::message::Message;
 use crate::outcome::{Class, Failure, Stage};
 use crate::queue::gate::Who;
@@ -16,8 +16,7 @@ pub(super) const TRANSACTION_MAX: usize = 1000;
 
 /// The envelope as it is said to the server.
 pub(super) struct Paths {
-    /// None is the null sender.
-    pub(super) sender: Option<smtp::Path>,
+    pub(super) sender: smtp::Path,
     pub(super) recipients: Vec<smtp::Path>,
 }
 
@@ -35,7 +34,7 @@ pub(super) fn offer(
     let prepared = Prepared::new(message, offered, desk.journal);
     note_dsn(wishes, offered, desk.journal);
     let envelope = smtp::Envelope {
-        sender: paths.sender.as_ref(),
+        sender: Some(&paths.sender),
         recipients: &paths.recipients,
         dsn: wishes,
     };
@@ -52,13 +51,9 @@ pub(super) fn offer(
 
 /// The envelope as it is said to the server.
 pub(super) fn paths(envelope: &Envelope) -> Result<Paths, Failure> {
-    let sender = match &envelope.sender {
-        Sender::Null => None,
-        Sender::Mailbox(address) => Some(path(address)?),
-    };
     let recipients = envelope.recipients.iter().map(path);
     Ok(Paths {
-        sender,
+        sender: path(&envelope.sender)?,
         recipients: recipients.collect::<Result<Vec<_>, _>>()?,
     })
 }

@@ -6,12 +6,20 @@ use crate::mail::message::Message;
 use crate::outcome::printable;
 
 /// The whole text: what the server would be told, the header, and where it would all go.
-pub(super) fn text(paths: &Paths, message: &Message, config: &Config) -> String {
+pub(super) fn text(
+    paths: &Paths,
+    unusable: &[(String, String)],
+    message: &Message,
+    config: &Config,
+) -> String {
     let mut lines = Vec::new();
-    let sender = paths.sender.as_ref().map_or("", |path| path.text.as_str());
-    lines.push(format!("MAIL FROM:<{}>", safe(sender.as_bytes())));
+    let sender = paths.sender.text.as_bytes();
+    lines.push(format!("MAIL FROM:<{}>", safe(sender)));
     for path in &paths.recipients {
         lines.push(format!("RCPT TO:<{}>", safe(path.text.as_bytes())));
+    }
+    for (recipient, reason) in unusable {
+        lines.push(safe(format!("not to {recipient}: {reason}").as_bytes()));
     }
     lines.push(String::new());
     let header = message.header.octets();
