@@ -3,11 +3,11 @@
 //! Octets that are not UTF-8 are read as windows-1252, word by word: a subject that was cut within a
 //! character spoils its last word only.
 
+use super::address::Mailbox;
 use super::header::blank;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// Longest encoded word made here. RFC 2047 section 2 allows 75; this leaves room for `Subject: `.
 const WORD_MAX: usize = 66;
@@ -98,13 +98,18 @@ pub(super) fn unstructured(value: &[u8]) -> Vec<u8> {
 
 /// The value of an address field, with raw 8-bit in names and comments encoded.
 ///
-/// What stands in `addresses`, or looks like an address that cannot be read, is left alone.
-pub(super) fn names(value: &[u8], addresses: &[Range<usize>]) -> Vec<u8> {
+/// Those of `addresses` that are not ASCII are written anew; what looks like an address that cannot
+/// be read is left alone.
+pub(super) fn names(value: &[u8], addresses: &[Mailbox]) -> Vec<u8> {
     let mut encoder = Encoder::default();
     let mut at = 0;
-    for span in addresses {
+    for Mailbox { span, address, .. } in addresses {
         encoder.names(value.get(at..span.start).unwrap_or_default());
-        encoder.raw(value.get(span.clone()).unwrap_or_default());
+        let octets = value.get(span.clone()).unwrap_or_default();
+        match octets.is_ascii() {
+            true => encoder.raw(octets),
+            false => encoder.raw(address.written().as_bytes()),
+        }
         at = span.end;
     }
     encoder.names(value.get(at..).unwrap_or_default());
@@ -395,6 +400,7 @@ fn comment_len(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::address::scan;
 
     /// The second opinion: what mailparse reads out of the value.
     fn read(value: &[u8]) -> String {
@@ -504,11 +510,20 @@ mod tests {
         for (value, made) in rows {
             assert_eq!(string(names(value.as_bytes(), &[])), made, "{value}");
         }
-        let value = "ö jörg ö";
-        assert_eq!(
-            string(names(value.as_bytes(), std::slice::from_ref(&(3..8)))),
-            "=?utf-8?b?w7Y=?= jörg =?utf-8?b?w7Y=?="
-        );
+        let rows = [
+            (
+                "ö <jörg@bü.test> (ö)",
+                "=?utf-8?b?w7Y=?= <jörg@bü.test> (=?utf-8?b?w7Y=?=)",
+            ),
+            (
+                "ö <j(ö)@ bü.test>, \"j k\"@x.test",
+                "=?utf-8?b?w7Y=?= <j@xn--b-eha.test>, \"j k\"@x.test",
+            ),
+        ];
+        for (value, made) in rows {
+            let found: Vec<Mailbox> = scan(value.as_bytes()).into_iter().flatten().collect();
+            assert_eq!(string(names(value.as_bytes(), &found)), made, "{value}");
+        }
     }
 
     #[test]
@@ -573,7 +588,8 @@ mod tests {
                 clean(phrase(&value).unwrap_or_default().as_bytes()),
                 "{value:?}"
             );
-            names(&value, std::slice::from_ref(&(2..4)));
+            let found: Vec<Mailbox> = scan(&value).into_iter().flatten().collect();
+            names(&value, &found);
             comments(&value);
         }
     }

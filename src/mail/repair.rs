@@ -1,6 +1,6 @@
 //! What a message must not carry goes, what it lacks is added, what no server takes is encoded.
 
-use super::address::{Address, scan};
+use super::address::{Address, a_label, scan};
 use super::encoded::{comments, display_name, names, phrase, unstructured};
 use super::header::{Field, Header};
 use crate::outcome::{Class, Failure, QueueId, Stage};
@@ -173,22 +173,19 @@ fn from(facts: &Facts) -> String {
 /// An address with the display name before it, if there is one.
 pub(super) fn mailbox(name: Option<String>, address: &Address) -> String {
     match name {
-        Some(name) => format!("{name} <{address}>"),
-        None => address.to_string(),
+        Some(name) => format!("{name} <{}>", address.written()),
+        None => address.written(),
     }
 }
 
 fn message_id(facts: &Facts, suffix: &str) -> String {
-    let domain = facts.mailbox.domain().unwrap_or("localhost");
-    let domain = match domain.is_ascii() {
-        true => Cow::Borrowed(domain),
-        false => Cow::Owned(idna::domain_to_ascii(domain).unwrap_or_default()),
-    };
-    let domain = match domain.is_empty() {
-        true => "localhost",
-        false => &domain,
-    };
-    format!("<{:032x}{suffix}@{domain}>", facts.random)
+    format!("<{:032x}{suffix}@{}>", facts.random, id_host(facts.mailbox))
+}
+
+/// What stands behind the @ of a Message-ID.
+pub(super) fn id_host(mailbox: &Address) -> Cow<'_, str> {
+    let domain = mailbox.domain().and_then(|domain| a_label(domain).ok());
+    domain.unwrap_or(Cow::Borrowed("localhost"))
 }
 
 /// For a From in which there is no address (`<>`, empty, unreadable): the mailbox under its name.
@@ -208,8 +205,7 @@ fn from_without_address(field: &Field, facts: &Facts) -> Option<Field> {
 
 /// The field without raw 8-bit, if it has any that may be encoded.
 ///
-/// Addresses stay as they are; the parameters of MIME fields have no encoded words
-/// (RFC 2047 section 5).
+/// The parameters of MIME fields have no encoded words (RFC 2047 section 5).
 fn encoded_field(field: &Field) -> Option<Field> {
     let name = field.name().to_ascii_lowercase();
     let mime = name.starts_with(b"content-") && name != b"content-description";
@@ -218,9 +214,8 @@ fn encoded_field(field: &Field) -> Option<Field> {
     }
     let value = match holds_addresses(field) {
         true => {
-            let found = scan(field.value()).into_iter().flatten();
-            let spans: Vec<_> = found.map(|mailbox| mailbox.span).collect();
-            names(field.value(), &spans)
+            let found: Vec<_> = scan(field.value()).into_iter().flatten().collect();
+            names(field.value(), &found)
         }
         false => unstructured(field.value()),
     };
@@ -423,6 +418,10 @@ mod tests {
                 "Cc: j@x.test (=?utf-8?q?J=C3=B6rg?=)",
             ),
             ("Cc: A,\n j\u{f6}@x.test ,B", "Cc: A,| j\u{f6}@x.test ,B"),
+            (
+                "Reply-To: J\u{f6}rg <j@b\u{fc}cher.test>,\n k@b\u{fc}cher.test",
+                "Reply-To: =?utf-8?q?J=C3=B6rg?= <j@xn--bcher-kva.test>, k@xn--bcher-kva.test",
+            ),
         ];
         for (field, made) in rows {
             let text = format!("From: j@x\n{COMPLETE}{field}\n");
