@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::outcome::printable;
 
+pub(super) use super::scan::elements;
 pub use super::scan::{scan, scan_word};
 
 /// RFC 5321 section 4.5.3.1.3: a path has 256 octets, two of them the angle brackets.

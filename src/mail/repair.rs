@@ -3,6 +3,7 @@
 use super::address::{Address, a_label, scan};
 use super::encoded::{comments, display_name, names, phrase, unstructured};
 use super::header::{Field, Header};
+use super::parameters;
 use crate::outcome::{Class, Failure, QueueId, Stage};
 use std::borrow::Cow;
 
@@ -53,8 +54,9 @@ pub fn repair(header: &mut Header, facts: &Facts) -> Result<Repairs, Failure> {
     let removed = PRIVATE.iter().map(|name| header.remove(name)).sum();
     let mut first = true;
     let from_dropped = header.retain(|field| !field.is("From") || std::mem::take(&mut first));
-    let encoded = header.replace(encoded_field);
+    // Before it is encoded: the name of the new one is made of what its author wrote.
     let from_replaced = header.replace(|field| from_without_address(field, facts));
+    let encoded = header.replace(encoded_field);
     add_missing(header, facts);
     let added = header.fields().len() + removed + from_dropped - before;
     Ok(Repairs {
@@ -203,20 +205,17 @@ fn from_without_address(field: &Field, facts: &Facts) -> Option<Field> {
     Some(Field::new(field.name(), value))
 }
 
-/// The field without raw 8-bit, if it has any that may be encoded.
-///
-/// The parameters of MIME fields have no encoded words (RFC 2047 section 5).
+/// The field without raw 8-bit, if it has any; what has no form in ASCII is valid UTF-8.
 fn encoded_field(field: &Field) -> Option<Field> {
     let name = field.name().to_ascii_lowercase();
     let mime = name.starts_with(b"content-") && name != b"content-description";
-    if !field.eight_bit() || mime || name == b"mime-version" {
+    if !field.eight_bit() {
         return None;
     }
     let value = match holds_addresses(field) {
-        true => {
-            let found: Vec<_> = scan(field.value()).into_iter().flatten().collect();
-            names(field.value(), &found)
-        }
+        true => names(field.value()),
+        // MIME fields have no encoded words but in comments (RFC 2047 section 5).
+        false if mime || name == b"mime-version" => parameters::encoded(field.value()),
         false => unstructured(field.value()),
     };
     if value == field.value() {
@@ -353,7 +352,7 @@ mod tests {
             (" (Cron Daemon)", "\"Cron Daemon\" <alerts@contoso.test>"),
             (
                 " m\u{fc}ller m",
-                "=?utf-8?q?m=C3=BCller?= m <alerts@contoso.test>",
+                "=?utf-8?q?m=C3=BCller_m?= <alerts@contoso.test>",
             ),
         ];
         for (value, made) in rows {
@@ -406,8 +405,12 @@ mod tests {
                 "Content-Description: =?utf-8?b?w7Y=?=",
             ),
             (
-                "Content-Type: a/b; name=\u{f6}",
-                "Content-Type: a/b; name=\u{f6}",
+                "Content-Type: a/b;\n name=\"\u{f6}\"",
+                "Content-Type: a/b; name*=utf-8''%C3%B6",
+            ),
+            (
+                "MIME-Version: 1.0 (\u{f6})",
+                "MIME-Version: 1.0 (=?utf-8?b?w7Y=?=)",
             ),
             (
                 "Cc: J\u{f6}rg <j@x.test>, k",

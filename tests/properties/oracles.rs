@@ -108,6 +108,10 @@ pub fn message(input: &[u8]) {
     sent.extend_from_slice(&message.body);
     assert!(read == sent, "the reader got something else");
     assert!(!sent.contains(&0), "NUL");
+    assert!(
+        std::str::from_utf8(&message.header.octets()).is_ok(),
+        "a header that is not UTF-8"
+    );
 }
 
 /// Replies come out the same however their octets are cut; their text is printable where shown.
