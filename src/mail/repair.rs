@@ -10,6 +10,9 @@ use std::borrow::Cow;
 /// Fields that never leave this host: hidden recipients, and what only a final delivery writes.
 const PRIVATE: [&str; 4] = ["Bcc", "Resent-Bcc", "Return-Path", "Content-Length"];
 
+/// Fields that say nothing without a value, and then only keep the right ones from being added.
+const MEANINGFUL: [&str; 4] = ["To", "Cc", "Date", "Message-ID"];
+
 /// A message that came through more hosts than this goes round in circles.
 const HOPS_MAX: usize = 50;
 
@@ -35,6 +38,8 @@ pub struct Repairs {
     pub removed: usize,
     /// From fields dropped after the first one.
     pub from_dropped: usize,
+    /// To, Cc, Date and Message-ID fields dropped because nothing stood in them.
+    pub blank_dropped: usize,
     /// A From without an address was replaced.
     pub from_replaced: usize,
     /// Fields whose raw 8-bit was encoded.
@@ -52,16 +57,18 @@ pub fn repair(header: &mut Header, facts: &Facts) -> Result<Repairs, Failure> {
     let before = header.fields().len();
     add_resent(header, facts);
     let removed = PRIVATE.iter().map(|name| header.remove(name)).sum();
+    let blank_dropped = header.retain(|field| !is_blank(field));
     let mut first = true;
     let from_dropped = header.retain(|field| !field.is("From") || std::mem::take(&mut first));
     // Before it is encoded: the name of the new one is made of what its author wrote.
     let from_replaced = header.replace(|field| from_without_address(field, facts));
     let encoded = header.replace(encoded_field);
     add_missing(header, facts);
-    let added = header.fields().len() + removed + from_dropped - before;
+    let added = header.fields().len() + removed + from_dropped + blank_dropped - before;
     Ok(Repairs {
         removed,
         from_dropped,
+        blank_dropped,
         from_replaced,
         encoded,
         added,
@@ -109,6 +116,10 @@ fn holds_addresses(field: &Field) -> bool {
     ];
     let resent = field.is_resent() && !field.is("Resent-Date") && !field.is("Resent-Message-ID");
     resent || NAMES.iter().any(|name| field.is(name))
+}
+
+fn is_blank(field: &Field) -> bool {
+    MEANINGFUL.iter().any(|name| field.is(name)) && field.unfolded().is_empty()
 }
 
 fn refuse_loop(header: &Header) -> Result<(), Failure> {
@@ -375,6 +386,24 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_must_say_something_is_not_left_blank() {
+        let text = "From: a@x\nTO:\nDate: \n\t\nmessage-id:\nCc: \nSubject:\nDate: d\n";
+        let (text, repairs) = repaired(text.as_bytes(), b"", b"");
+        assert_eq!(
+            text,
+            "Message-ID: <0000000000000000000000000000001f@contoso.test>|\
+             To: undisclosed-recipients:;|From: a@x|Subject:|Date: d|"
+        );
+        assert_eq!((repairs.blank_dropped, repairs.added), (4, 2));
+        let (text, repairs) = repaired(b"To:\nCc: b@x\n", b"", b"");
+        assert!(
+            !text.contains("To:") && text.ends_with("|Cc: b@x|"),
+            "{text}"
+        );
+        assert_eq!((repairs.blank_dropped, repairs.added), (1, 3));
+    }
+
+    #[test]
     fn what_was_resent_says_by_whom_and_when() {
         let text = format!(
             "Received: r\nResent-To: a@x\nResent-Date: d\nFrom: j@x\n{COMPLETE}Resent-To: b\n"
@@ -519,7 +548,7 @@ mod tests {
             let (after, repairs) = repaired(text.as_bytes(), b"n\r\n", b"");
             let wire = after.replace('|', "\r\n");
             let seen = header(wire.as_bytes());
-            let lost = repairs.removed + repairs.from_dropped;
+            let lost = repairs.removed + repairs.from_dropped + repairs.blank_dropped;
             let count = before.fields().len() + repairs.added - lost;
             assert_eq!(seen.fields().len(), count, "{text:?}");
             assert_eq!(seen.octets(), wire.as_bytes(), "{text:?}");

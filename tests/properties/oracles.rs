@@ -237,7 +237,7 @@ fn edit(message: &mut Message) {
     let after = message.header.fields().len();
     assert_eq!(
         after,
-        before + repairs.added - repairs.removed - repairs.from_dropped
+        before + repairs.added - repairs.removed - repairs.from_dropped - repairs.blank_dropped
     );
     let policy = rewrite::Policy {
         mailbox: &mailbox,
