@@ -394,6 +394,7 @@ fn missing(keyword: &str) -> Fault {
         "DSN" => Fault::NoDsn,
         "PIPELINING" => Fault::NoPipelining,
         "SIZE" => Fault::NoSize,
+        "SMTPUTF8" => Fault::NoSmtputf8,
         _ => panic!("no such keyword in a case: {keyword:?}"),
     }
 }

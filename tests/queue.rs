@@ -152,6 +152,44 @@ fn a_partial_refusal_delivers_the_rest_and_tells_of_the_refused() {
     );
 }
 
+/// S55 with a queue: whoever can be named to the server gets it, the other one is told of; here and
+/// in the runner.
+#[test]
+fn an_address_that_needs_smtputf8_fails_alone_where_it_is_missing() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(Fault::NoSmtputf8);
+    let to = |option| [option, "-i", "jörg@example.com", "taken@example.com"];
+    host.sendmail(to("-odi"), MESSAGE).exits(0);
+    let first = tenant.received();
+    assert_eq!(first.len(), 1, "{}", host.log());
+    assert_eq!(first[0].recipients, ["taken@example.com"]);
+    run(&host);
+    let notice = &tenant.received()[1..];
+    assert_eq!(notice.len(), 1, "{}", host.log());
+    assert_eq!(notice[0].recipients, ["alerts@contoso.test"]);
+    let text = String::from_utf8_lossy(&notice[0].data).into_owned();
+    assert!(
+        text.contains("rg@example.com") && text.contains("Status: 5.6.7"),
+        "{text}"
+    );
+    host.sendmail(to("-odq"), MESSAGE).exits(0);
+    run(&host);
+    run(&host);
+    let rest: Vec<Vec<String>> = tenant.received()[2..]
+        .iter()
+        .map(|one| one.recipients.clone())
+        .collect();
+    assert_eq!(rest, [["taken@example.com"], ["alerts@contoso.test"]]);
+    assert_eq!(
+        (host.spooled("queue").len(), host.spooled("failed").len()),
+        (0, 2)
+    );
+    host.sendmail(["-i", "jörg@example.com"], MESSAGE)
+        .exits(65)
+        .says("SMTPUTF8");
+}
+
 /// S46: unsure is kept, said, and not tried again at once.
 #[test]
 fn a_lost_final_reply_is_unsure() {

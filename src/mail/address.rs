@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::outcome::printable;
 
+pub(super) use super::scan::elements;
 pub use super::scan::{scan, scan_word};
 
 /// RFC 5321 section 4.5.3.1.3: a path has 256 octets, two of them the angle brackets.
@@ -145,6 +146,15 @@ impl Address {
                 path,
             }),
             Err(reason) => Err(Fault::new(self.to_string().as_bytes(), reason)),
+        }
+    }
+
+    /// As it is written in a header field: only a local part that is not ASCII leaves the domain in
+    /// the letters of its language, since nothing else makes a message need SMTPUTF8.
+    pub fn written(&self) -> String {
+        match self.wire() {
+            Ok(wire) if !wire.utf8 => wire.path,
+            _ => self.to_string(),
         }
     }
 
@@ -290,6 +300,20 @@ mod tests {
         assert_eq!(wire("j@b\u{fc}cher.test"), "j@xn--bcher-kva.test");
         assert!(!address("j@b\u{fc}cher.test").wire().unwrap().utf8);
         assert!(address("j\u{f6}rg@x.test").wire().unwrap().utf8);
+    }
+
+    #[test]
+    fn a_header_gets_a_labels_unless_the_local_part_needs_smtputf8() {
+        let rows = [
+            ("j@b\u{fc}cher.test", "j@xn--bcher-kva.test"),
+            ("\"j k\"@b\u{fc}cher.test", "\"j k\"@xn--bcher-kva.test"),
+            ("j\u{f6}rg@b\u{fc}cher.test", "j\u{f6}rg@b\u{fc}cher.test"),
+            ("J@X.test", "J@X.test"),
+            ("root", "root"),
+        ];
+        for (text, written) in rows {
+            assert_eq!(address(text).written(), written);
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! Octets that are not UTF-8 are read as windows-1252, word by word: a subject that was cut within a
 //! character spoils its last word only.
 
+use super::address::{elements, scan};
 use super::header::blank;
+use super::parts::{Part, Parts, unquoted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// Longest encoded word made here. RFC 2047 section 2 allows 75; this leaves room for `Subject: `.
 const WORD_MAX: usize = 66;
@@ -98,17 +99,54 @@ pub(super) fn unstructured(value: &[u8]) -> Vec<u8> {
 
 /// The value of an address field, with raw 8-bit in names and comments encoded.
 ///
-/// What stands in `addresses`, or looks like an address that cannot be read, is left alone.
-pub(super) fn names(value: &[u8], addresses: &[Range<usize>]) -> Vec<u8> {
+/// Addresses that are not ASCII are written anew. What is no address becomes an encoded phrase, or
+/// a comment where a phrase would change what its neighbours are, or at least UTF-8.
+pub(super) fn names(value: &[u8]) -> Vec<u8> {
+    let readable = |value: &[u8]| -> Vec<String> {
+        let found = scan(value).into_iter().flatten();
+        found.map(|mailbox| mailbox.address.written()).collect()
+    };
+    let before = readable(value);
+    for no_address in [Encoder::phrase, Encoder::comment] {
+        let made = with_names_encoded(value, no_address);
+        if readable(&made) == before {
+            return made;
+        }
+    }
+    with_names_encoded(value, Encoder::utf8)
+}
+
+fn with_names_encoded(value: &[u8], no_address: fn(&mut Encoder, &[u8])) -> Vec<u8> {
     let mut encoder = Encoder::default();
     let mut at = 0;
-    for span in addresses {
+    for (span, found) in elements(value) {
         encoder.names(value.get(at..span.start).unwrap_or_default());
-        encoder.raw(value.get(span.clone()).unwrap_or_default());
+        let octets = value.get(span.clone()).unwrap_or_default();
+        match found {
+            _ if octets.is_ascii() => encoder.raw(octets),
+            Ok(mailbox) => encoder.raw(mailbox.address.written().as_bytes()),
+            Err(_) => no_address(&mut encoder, octets),
+        }
         at = span.end;
     }
     encoder.names(value.get(at..).unwrap_or_default());
     encoder.finish()
+}
+
+/// Octets as UTF-8, each word that is none read as windows-1252.
+pub(super) fn utf8(octets: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(octets) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let words = octets.chunk_by(|a, b| blank(*a) == blank(*b));
+            Cow::Owned(words.map(text_of).collect())
+        }
+    }
+}
+
+/// A comment, brackets included, with its text encoded.
+pub(super) fn encoded_comment(comment: &[u8]) -> String {
+    format!("({})", encoded_words(decoded(&unquoted(comment)).trim()))
 }
 
 /// Text as one encoded word, or as several with blanks between them; no character is split.
@@ -178,16 +216,16 @@ fn q_encoded(word: &str) -> String {
 }
 
 /// Octets as text without control characters.
-fn decoded(octets: &[u8]) -> String {
-    let text = match std::str::from_utf8(octets) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            encoding_rs::WINDOWS_1252
-                .decode_without_bom_handling(octets)
-                .0
-        }
+pub(super) fn decoded(octets: &[u8]) -> String {
+    text_of(octets).chars().map(without_control).collect()
+}
+
+fn text_of(octets: &[u8]) -> Cow<'_, str> {
+    let windows = |_| {
+        let decoded = encoding_rs::WINDOWS_1252.decode_without_bom_handling(octets);
+        decoded.0
     };
-    text.chars().map(without_control).collect()
+    std::str::from_utf8(octets).map_or_else(windows, Cow::Borrowed)
 }
 
 fn without_control(character: char) -> char {
@@ -204,26 +242,6 @@ fn is_encoded_word(word: &[u8]) -> bool {
 /// Letters of a phrase, and the dot that everybody writes (RFC 5322 section 4.1).
 fn in_phrase(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&octet)
-}
-
-/// The content of a quoted string or comment without its ends and backslashes.
-fn unquoted(text: &[u8]) -> Vec<u8> {
-    let mut content = Vec::new();
-    let mut escaped = false;
-    for &octet in text.iter().skip(1) {
-        match octet {
-            b'\\' if !escaped => escaped = true,
-            b'\r' | b'\n' => {}
-            _ => {
-                content.push(octet);
-                escaped = false;
-            }
-        }
-    }
-    if let (Some(b'"' | b')'), false) = (text.last(), text.len() < 2) {
-        content.pop();
-    }
-    content
 }
 
 /// Puts words together; text that follows text becomes one run of encoded words.
@@ -280,24 +298,42 @@ impl Encoder {
             match part {
                 Part::Blanks(blanks) => self.blanks(blanks),
                 Part::Comment(comment) if !comment.is_ascii() => {
-                    let text = encoded_words(decoded(&unquoted(comment)).trim());
-                    self.raw(format!("({text})").as_bytes());
+                    self.raw(encoded_comment(comment).as_bytes());
                 }
                 Part::Quoted(quoted) if !quoted.is_ascii() && !in_angle => {
                     self.text(&decoded(&unquoted(quoted)));
                 }
-                Part::Atom(atom) if !atom.is_ascii() && !in_angle && !atom.contains(&b'@') => {
-                    self.text(&decoded(atom));
-                }
+                Part::Atom(atom) if !atom.is_ascii() && !in_angle => self.text(&decoded(atom)),
                 Part::Special(special) => {
-                    in_angle = special == b"<";
+                    // The commas and colons of a route do not end it.
+                    in_angle = special == b"<" || in_angle && special != b">";
                     self.raw(special);
                 }
                 Part::Comment(octets) | Part::Quoted(octets) | Part::Atom(octets) => {
-                    self.raw(octets);
+                    self.utf8(octets);
                 }
             }
         }
+    }
+
+    fn utf8(&mut self, octets: &[u8]) {
+        self.raw(utf8(octets).as_bytes());
+    }
+
+    /// An element that is no address, as a name.
+    fn phrase(&mut self, element: &[u8]) {
+        let mut alone = Encoder::default();
+        alone.names(element);
+        match alone.finish().is_ascii() {
+            true => self.names(element),
+            false => self.comment(element),
+        }
+    }
+
+    /// An element that is no address, out of the way of its neighbours.
+    fn comment(&mut self, element: &[u8]) {
+        let words = encoded_words(decoded(element).trim());
+        self.raw(format!("({words})").as_bytes());
     }
 
     fn flush(&mut self) {
@@ -315,53 +351,6 @@ impl Encoder {
     }
 }
 
-/// The parts of the value of an address field, nothing left out.
-struct Parts<'a>(&'a [u8]);
-
-enum Part<'a> {
-    Blanks(&'a [u8]),
-    Quoted(&'a [u8]),
-    Comment(&'a [u8]),
-    Special(&'a [u8]),
-    Atom(&'a [u8]),
-}
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = Part<'a>;
-
-    fn next(&mut self) -> Option<Part<'a>> {
-        let is_blank = |octet: &u8| b" \t\r\n".contains(octet);
-        let is_special = |octet: &u8| b"<>,;:".contains(octet);
-        let run = |within: &dyn Fn(&u8) -> bool| self.0.iter().take_while(|o| within(o)).count();
-        let (length, part): (usize, fn(&'a [u8]) -> Part<'a>) = match self.0.first()? {
-            b'"' => (quoted_len(self.0), Part::Quoted),
-            b'(' => (comment_len(self.0), Part::Comment),
-            octet if is_special(octet) => (1, Part::Special),
-            octet if is_blank(octet) => (run(&is_blank), Part::Blanks),
-            _ => {
-                let ends = |o: &u8| is_blank(o) || is_special(o) || b"\"(".contains(o);
-                (run(&|octet| !ends(octet)), Part::Atom)
-            }
-        };
-        let (text, rest) = self.0.split_at_checked(length).unwrap_or((self.0, b""));
-        self.0 = rest;
-        Some(part(text))
-    }
-}
-
-fn quoted_len(text: &[u8]) -> usize {
-    let mut escaped = false;
-    for (at, &octet) in text.iter().enumerate().skip(1) {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
 /// Whether a quoted string ends in a quotation mark that means it.
 fn is_closed(text: &[u8]) -> bool {
     let Some(inner) = text
@@ -374,24 +363,6 @@ fn is_closed(text: &[u8]) -> bool {
     backslashes.count() % 2 == 0
 }
 
-fn comment_len(text: &[u8]) -> usize {
-    let mut escaped = false;
-    let mut depth = 0_usize;
-    for (at, &octet) in text.iter().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth == 0 {
-            return at + 1;
-        }
-    }
-    text.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,6 +371,11 @@ mod tests {
     fn read(value: &[u8]) -> String {
         let field = [b"Subject: ", value, b"\r\n"].concat();
         mailparse::parse_header(&field).unwrap().0.get_value()
+    }
+
+    fn addresses(value: &[u8]) -> Vec<String> {
+        let found = scan(value).into_iter().flatten();
+        found.map(|mailbox| mailbox.address.written()).collect()
     }
 
     fn string(octets: Vec<u8>) -> String {
@@ -500,15 +476,54 @@ mod tests {
             ("A Dr. ö <j@x>, C", "A Dr. =?utf-8?b?w7Y=?= <j@x>, C"),
             ("ä: j@x;", "=?utf-8?b?w6Q=?= : j@x;"),
             ("ä <jörg@x>, jörg@x", "=?utf-8?b?w6Q=?= <jörg@x>, jörg@x"),
+            (
+                "ö <jörg@bü.test> (ö)",
+                "=?utf-8?b?w7Y=?= <jörg@bü.test> (=?utf-8?b?w7Y=?=)",
+            ),
+            (
+                "ö <j(ö)@ bü.test>, \"j k\"@x.test",
+                "=?utf-8?b?w7Y=?= <j@xn--b-eha.test>, \"j k\"@x.test",
+            ),
+            (
+                "jörg@x <j@x>, K <k@x, ö <l@x>",
+                "=?utf-8?q?j=C3=B6rg=40x?= <j@x>, K <k@x, =?utf-8?b?w7Y=?= <l@x>",
+            ),
+            ("ö <@r.ü,@s.ü:j@x>", "=?utf-8?b?w7Y=?= <@r.ü,@s.ü:j@x>"),
         ];
         for (value, made) in rows {
-            assert_eq!(string(names(value.as_bytes(), &[])), made, "{value}");
+            assert_eq!(string(names(value.as_bytes())), made, "{value}");
         }
-        let value = "ö jörg ö";
-        assert_eq!(
-            string(names(value.as_bytes(), std::slice::from_ref(&(3..8)))),
-            "=?utf-8?b?w7Y=?= jörg =?utf-8?b?w7Y=?="
-        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_encoded_and_changes_nothing_around_it() {
+        let rows: [(&[u8], &str); 9] = [
+            (b"J\xf6rg", "=?utf-8?q?J=C3=B6rg?="),
+            (
+                b"J\xf6rg j\xf6rg@x.test",
+                "=?utf-8?q?J=C3=B6rg_j=C3=B6rg=40x=2Etest?=",
+            ),
+            (
+                b"<j\xf6rg@x.test>, k@x.test",
+                "(=?utf-8?q?=3Cj=C3=B6rg=40x=2Etest=3E?=), k@x.test",
+            ),
+            (b"j@x.test J\xc3\xb6rg", "j@x.test =?utf-8?q?J=C3=B6rg?="),
+            (
+                b"j@x.test j\xf6rg@x.test",
+                "j@x.test (=?utf-8?q?j=C3=B6rg=40x=2Etest?=)",
+            ),
+            (
+                b"\"j\xf6\"@x.test",
+                "(=?utf-8?q?=22j=C3=B6=22=40x=2Etest?=)",
+            ),
+            (b"\"a\"\xf6@x.test", "\"a\" =?utf-8?q?=C3=B6=40x=2Etest?="),
+            (b"j@b\xfccher.test", "=?utf-8?q?j=40b=C3=BCcher=2Etest?="),
+            // Without the brackets the x would be somebody.
+            (b"<\xf6 \xfc> x", "<\u{f6} \u{fc}> x"),
+        ];
+        for (value, made) in rows {
+            assert_eq!(string(names(value)), made);
+        }
     }
 
     #[test]
@@ -536,7 +551,9 @@ mod tests {
 
     #[test]
     fn no_value_panics_or_gains_a_control_character() {
-        let pieces: [&[u8]; 16] = [
+        let pieces: [&[u8]; 18] = [
+            b":",
+            b";",
             b"\"",
             b"\\",
             b"(",
@@ -564,7 +581,7 @@ mod tests {
         for _ in 0..100_000 {
             let mut value = Vec::new();
             for _ in 0..next() % 12 {
-                value.extend_from_slice(pieces[next() % 16]);
+                value.extend_from_slice(pieces[next() % 18]);
             }
             let clean = |text: &[u8]| text.is_ascii() && !text.iter().any(u8::is_ascii_control);
             assert!(clean(&unstructured(&value)));
@@ -573,7 +590,10 @@ mod tests {
                 clean(phrase(&value).unwrap_or_default().as_bytes()),
                 "{value:?}"
             );
-            names(&value, std::slice::from_ref(&(2..4)));
+            let encoded = string(names(&value));
+            let after = addresses(encoded.as_bytes());
+            let kept = |address| after.contains(address);
+            assert!(addresses(&value).iter().all(kept), "{value:?} {encoded}");
             comments(&value);
         }
     }

@@ -10,6 +10,8 @@ pub mod envelope;
 pub mod header;
 pub mod message;
 pub mod notice;
+mod parameters;
+mod parts;
 pub mod recipients;
 pub mod repair;
 pub mod rewrite;

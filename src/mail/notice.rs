@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::header::{Field, Header};
+use super::repair::id_host;
 use crate::outcome::{QueueId, printable};
 
 /// What a notice is about.
@@ -50,13 +51,17 @@ impl Notice<'_> {
     pub fn compose(&self) -> (Header, Vec<u8>) {
         let boundary = format!("={:032x}", self.random);
         let mut header = Header::default();
-        let domain = self.mailbox.domain().unwrap_or("localhost");
+        let domain = id_host(self.mailbox);
         for (name, value) in [
             (
                 "From",
-                format!("\"Mail queue of {}\" <{}>", plain(self.host), self.mailbox),
+                format!(
+                    "\"Mail queue of {}\" <{}>",
+                    plain(self.host),
+                    self.mailbox.written()
+                ),
             ),
-            ("To", self.reader.to_string()),
+            ("To", self.reader.written()),
             (
                 "Subject",
                 format!("Not delivered: {} of {}", self.id, plain(self.host)),

@@ -1,13 +1,17 @@
 //! What a message must not carry goes, what it lacks is added, what no server takes is encoded.
 
-use super::address::{Address, scan};
+use super::address::{Address, a_label, scan};
 use super::encoded::{comments, display_name, names, phrase, unstructured};
 use super::header::{Field, Header};
+use super::parameters;
 use crate::outcome::{Class, Failure, QueueId, Stage};
 use std::borrow::Cow;
 
 /// Fields that never leave this host: hidden recipients, and what only a final delivery writes.
 const PRIVATE: [&str; 4] = ["Bcc", "Resent-Bcc", "Return-Path", "Content-Length"];
+
+/// Fields that say nothing without a value, and then only keep the right ones from being added.
+const MEANINGFUL: [&str; 4] = ["To", "Cc", "Date", "Message-ID"];
 
 /// A message that came through more hosts than this goes round in circles.
 const HOPS_MAX: usize = 50;
@@ -34,6 +38,8 @@ pub struct Repairs {
     pub removed: usize,
     /// From fields dropped after the first one.
     pub from_dropped: usize,
+    /// To, Cc, Date and Message-ID fields dropped because nothing stood in them.
+    pub blank_dropped: usize,
     /// A From without an address was replaced.
     pub from_replaced: usize,
     /// Fields whose raw 8-bit was encoded.
@@ -51,15 +57,18 @@ pub fn repair(header: &mut Header, facts: &Facts) -> Result<Repairs, Failure> {
     let before = header.fields().len();
     add_resent(header, facts);
     let removed = PRIVATE.iter().map(|name| header.remove(name)).sum();
+    let blank_dropped = header.retain(|field| !is_blank(field));
     let mut first = true;
     let from_dropped = header.retain(|field| !field.is("From") || std::mem::take(&mut first));
-    let encoded = header.replace(encoded_field);
+    // Before it is encoded: the name of the new one is made of what its author wrote.
     let from_replaced = header.replace(|field| from_without_address(field, facts));
+    let encoded = header.replace(encoded_field);
     add_missing(header, facts);
-    let added = header.fields().len() + removed + from_dropped - before;
+    let added = header.fields().len() + removed + from_dropped + blank_dropped - before;
     Ok(Repairs {
         removed,
         from_dropped,
+        blank_dropped,
         from_replaced,
         encoded,
         added,
@@ -107,6 +116,10 @@ fn holds_addresses(field: &Field) -> bool {
     ];
     let resent = field.is_resent() && !field.is("Resent-Date") && !field.is("Resent-Message-ID");
     resent || NAMES.iter().any(|name| field.is(name))
+}
+
+fn is_blank(field: &Field) -> bool {
+    MEANINGFUL.iter().any(|name| field.is(name)) && field.unfolded().is_empty()
 }
 
 fn refuse_loop(header: &Header) -> Result<(), Failure> {
@@ -173,22 +186,19 @@ fn from(facts: &Facts) -> String {
 /// An address with the display name before it, if there is one.
 pub(super) fn mailbox(name: Option<String>, address: &Address) -> String {
     match name {
-        Some(name) => format!("{name} <{address}>"),
-        None => address.to_string(),
+        Some(name) => format!("{name} <{}>", address.written()),
+        None => address.written(),
     }
 }
 
 fn message_id(facts: &Facts, suffix: &str) -> String {
-    let domain = facts.mailbox.domain().unwrap_or("localhost");
-    let domain = match domain.is_ascii() {
-        true => Cow::Borrowed(domain),
-        false => Cow::Owned(idna::domain_to_ascii(domain).unwrap_or_default()),
-    };
-    let domain = match domain.is_empty() {
-        true => "localhost",
-        false => &domain,
-    };
-    format!("<{:032x}{suffix}@{domain}>", facts.random)
+    format!("<{:032x}{suffix}@{}>", facts.random, id_host(facts.mailbox))
+}
+
+/// What stands behind the @ of a Message-ID.
+pub(super) fn id_host(mailbox: &Address) -> Cow<'_, str> {
+    let domain = mailbox.domain().and_then(|domain| a_label(domain).ok());
+    domain.unwrap_or(Cow::Borrowed("localhost"))
 }
 
 /// For a From in which there is no address (`<>`, empty, unreadable): the mailbox under its name.
@@ -206,22 +216,17 @@ fn from_without_address(field: &Field, facts: &Facts) -> Option<Field> {
     Some(Field::new(field.name(), value))
 }
 
-/// The field without raw 8-bit, if it has any that may be encoded.
-///
-/// Addresses stay as they are; the parameters of MIME fields have no encoded words
-/// (RFC 2047 section 5).
+/// The field without raw 8-bit, if it has any; what has no form in ASCII is valid UTF-8.
 fn encoded_field(field: &Field) -> Option<Field> {
     let name = field.name().to_ascii_lowercase();
     let mime = name.starts_with(b"content-") && name != b"content-description";
-    if !field.eight_bit() || mime || name == b"mime-version" {
+    if !field.eight_bit() {
         return None;
     }
     let value = match holds_addresses(field) {
-        true => {
-            let found = scan(field.value()).into_iter().flatten();
-            let spans: Vec<_> = found.map(|mailbox| mailbox.span).collect();
-            names(field.value(), &spans)
-        }
+        true => names(field.value()),
+        // MIME fields have no encoded words but in comments (RFC 2047 section 5).
+        false if mime || name == b"mime-version" => parameters::encoded(field.value()),
         false => unstructured(field.value()),
     };
     if value == field.value() {
@@ -358,7 +363,7 @@ mod tests {
             (" (Cron Daemon)", "\"Cron Daemon\" <alerts@contoso.test>"),
             (
                 " m\u{fc}ller m",
-                "=?utf-8?q?m=C3=BCller?= m <alerts@contoso.test>",
+                "=?utf-8?q?m=C3=BCller_m?= <alerts@contoso.test>",
             ),
         ];
         for (value, made) in rows {
@@ -378,6 +383,24 @@ mod tests {
         let (text, repairs) = repaired(text.as_bytes(), b"", b"");
         assert!(text.starts_with("From: a@x|Date: d|"), "{text}");
         assert_eq!(repairs.from_dropped, 2);
+    }
+
+    #[test]
+    fn a_field_that_must_say_something_is_not_left_blank() {
+        let text = "From: a@x\nTO:\nDate: \n\t\nmessage-id:\nCc: \nSubject:\nDate: d\n";
+        let (text, repairs) = repaired(text.as_bytes(), b"", b"");
+        assert_eq!(
+            text,
+            "Message-ID: <0000000000000000000000000000001f@contoso.test>|\
+             To: undisclosed-recipients:;|From: a@x|Subject:|Date: d|"
+        );
+        assert_eq!((repairs.blank_dropped, repairs.added), (4, 2));
+        let (text, repairs) = repaired(b"To:\nCc: b@x\n", b"", b"");
+        assert!(
+            !text.contains("To:") && text.ends_with("|Cc: b@x|"),
+            "{text}"
+        );
+        assert_eq!((repairs.blank_dropped, repairs.added), (1, 3));
     }
 
     #[test]
@@ -411,8 +434,12 @@ mod tests {
                 "Content-Description: =?utf-8?b?w7Y=?=",
             ),
             (
-                "Content-Type: a/b; name=\u{f6}",
-                "Content-Type: a/b; name=\u{f6}",
+                "Content-Type: a/b;\n name=\"\u{f6}\"",
+                "Content-Type: a/b; name*=utf-8''%C3%B6",
+            ),
+            (
+                "MIME-Version: 1.0 (\u{f6})",
+                "MIME-Version: 1.0 (=?utf-8?b?w7Y=?=)",
             ),
             (
                 "Cc: J\u{f6}rg <j@x.test>, k",
@@ -423,6 +450,10 @@ mod tests {
                 "Cc: j@x.test (=?utf-8?q?J=C3=B6rg?=)",
             ),
             ("Cc: A,\n j\u{f6}@x.test ,B", "Cc: A,| j\u{f6}@x.test ,B"),
+            (
+                "Reply-To: J\u{f6}rg <j@b\u{fc}cher.test>,\n k@b\u{fc}cher.test",
+                "Reply-To: =?utf-8?q?J=C3=B6rg?= <j@xn--bcher-kva.test>, k@xn--bcher-kva.test",
+            ),
         ];
         for (field, made) in rows {
             let text = format!("From: j@x\n{COMPLETE}{field}\n");
@@ -517,7 +548,7 @@ mod tests {
             let (after, repairs) = repaired(text.as_bytes(), b"n\r\n", b"");
             let wire = after.replace('|', "\r\n");
             let seen = header(wire.as_bytes());
-            let lost = repairs.removed + repairs.from_dropped;
+            let lost = repairs.removed + repairs.from_dropped + repairs.blank_dropped;
             let count = before.fields().len() + repairs.added - lost;
             assert_eq!(seen.fields().len(), count, "{text:?}");
             assert_eq!(seen.octets(), wire.as_bytes(), "{text:?}");

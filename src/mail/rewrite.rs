@@ -151,7 +151,7 @@ fn from_field(field: &Field, policy: &Policy) -> Option<Change> {
     }
     let others = authors.iter().map(|author| &author.address);
     let others = others.filter(|other| other.domain().is_some());
-    let mut replies: Vec<String> = others.map(Address::to_string).collect();
+    let mut replies: Vec<String> = others.map(Address::written).collect();
     if allowed.is_some() && replies.len() == 1 {
         // Only what could not be read was dropped: replies go where they went before.
         replies.clear();
@@ -191,7 +191,7 @@ fn qualified(field: &Field, domain: &str) -> Option<Field> {
     let mut at = 0;
     let found = scan(field.value()).into_iter().flatten();
     for mailbox in found.filter(|mailbox| mailbox.address.domain().is_none()) {
-        let address = bare(&mailbox.address).qualified(domain).to_string();
+        let address = bare(&mailbox.address).qualified(domain).written();
         let before = field.value().get(at..mailbox.span.start);
         value.extend_from_slice(before.unwrap_or_default());
         value.extend_from_slice(address.as_bytes());
@@ -423,6 +423,19 @@ mod tests {
         assert_eq!(rewrites.qualified, 4);
         let (text, _) = done(&PLAIN, "To: root\nCc: Root <root>\n");
         assert_eq!(text, "To: root|Cc: Root <root>|");
+    }
+
+    #[test]
+    fn a_configured_domain_is_written_in_a_labels() {
+        let idn = Case {
+            rewrite: false,
+            domain: Some("b\u{fc}cher.test"),
+        };
+        let (text, _) = done(&idn, "To: root, J <joe>\n");
+        assert_eq!(
+            text,
+            "To: root@xn--bcher-kva.test, J <joe@xn--bcher-kva.test>|"
+        );
     }
 
     #[test]

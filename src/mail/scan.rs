@@ -6,6 +6,7 @@
 
 use super::address::{Address, CONTROL, Fault, Mailbox, is_atext};
 use super::token::{Kind, Token, tokens};
+use std::ops::Range;
 
 /// Every element of an address list that came as one word: an argument, a path in a dialogue.
 ///
@@ -24,6 +25,12 @@ pub fn scan_word(word: &[u8]) -> Vec<Result<Mailbox, Fault>> {
 /// semicolon and a line end that folds nothing separate; two complete addresses with only blanks
 /// between them are two. A name without `@` is a local name. Empty elements are nothing.
 pub fn scan(value: &[u8]) -> Vec<Result<Mailbox, Fault>> {
+    let elements = elements(value).into_iter();
+    elements.map(|(_, found)| found).collect()
+}
+
+/// As `scan`, each with the octets it stands in: of a mailbox only those of its address.
+pub(super) fn elements(value: &[u8]) -> Vec<Element> {
     let tokens = tokens(value);
     let mut list = List {
         value,
@@ -37,9 +44,11 @@ pub fn scan(value: &[u8]) -> Vec<Result<Mailbox, Fault>> {
     list.found
 }
 
+pub(super) type Element = (Range<usize>, Result<Mailbox, Fault>);
+
 struct List<'a> {
     value: &'a [u8],
-    found: Vec<Result<Mailbox, Fault>>,
+    found: Vec<Element>,
     /// An address stands before, in the same element: a name after it is only a name.
     after_address: bool,
 }
@@ -124,18 +133,22 @@ impl<'a> List<'a> {
 
     fn address(&mut self, phrase: Tokens<'_, 'a>, words: Tokens<'_, 'a>, element: Tokens<'_, 'a>) {
         match address(words) {
-            Ok(address) => self.found.push(Ok(Mailbox {
-                name: self.octets(phrase).map(<[u8]>::to_vec),
-                address,
-                span: span(words),
-            })),
+            Ok(address) => {
+                let mailbox = Mailbox {
+                    name: self.octets(phrase).map(<[u8]>::to_vec),
+                    address,
+                    span: span(words),
+                };
+                self.found.push((span(words), Ok(mailbox)));
+            }
             Err(reason) => self.fault(element, reason),
         }
     }
 
     fn fault(&mut self, tokens: Tokens<'_, 'a>, reason: &'static str) {
         let element = self.octets(tokens).unwrap_or_default();
-        self.found.push(Err(Fault::new(element, reason)));
+        let fault = Fault::new(element, reason);
+        self.found.push((span(tokens), Err(fault)));
     }
 
     fn octets(&self, tokens: Tokens<'_, 'a>) -> Option<&'a [u8]> {
@@ -171,7 +184,7 @@ fn without_route<'t, 'a>(tokens: Tokens<'t, 'a>) -> Tokens<'t, 'a> {
     }
 }
 
-fn span(tokens: Tokens) -> std::ops::Range<usize> {
+fn span(tokens: Tokens) -> Range<usize> {
     match (tokens.first(), tokens.last()) {
         (Some(first), Some(last)) => first.start..last.end(),
         _ => 0..0,

@@ -108,7 +108,7 @@ pub(crate) fn challenge_status(reply: &Reply) -> Option<String> {
     }
 }
 
-/// MAIL, one RCPT for each recipient, DATA; lines with their ends.
+/// MAIL, one RCPT for each recipient, DATA; lines with their ends. The server can take all addresses.
 pub(crate) fn commands(
     envelope: &Envelope<'_>,
     content: &Content<'_>,
@@ -121,17 +121,6 @@ pub(crate) fn commands(
     if envelope.recipients.is_empty() {
         return Err(
             Failure::new(Class::Software, "an envelope without recipients").at(Stage::Rcpt),
-        );
-    }
-    if let Some(path) = paths().find(|path| path.utf8)
-        && !offers.smtputf8
-    {
-        return Err(
-            Failure::new(Class::Data, format!("cannot write to <{}>", path.text))
-                .because("the address is not ASCII and the server does not offer SMTPUTF8")
-                .fix("use the address's ASCII form")
-                .with_reason("smtputf8")
-                .at(Stage::Mail),
         );
     }
     let size = size(content);
@@ -503,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_beyond_ascii_needs_smtputf8() {
+    fn an_address_beyond_ascii_is_declared() {
         let to = [path("j\u{fc}rgen@x.test")];
         let envelope = Envelope {
             sender: None,
@@ -512,9 +501,6 @@ mod tests {
         };
         let lines = commands(&envelope, &content(b""), &microsoft()).unwrap();
         assert!(lines[0].ends_with(" SMTPUTF8\r\n"));
-        let failure = commands(&envelope, &content(b""), &Offers::default()).unwrap_err();
-        assert_eq!(failure.class(), Class::Data);
-        assert_eq!(failure.reason(), Some("smtputf8"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod broken;
 mod causes;
 mod connect;
 mod dialogue;
+mod reach;
 pub mod reply;
 mod session;
 pub mod stdio;
@@ -204,7 +205,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Refusal {
     pub failure: Failure,
-    /// One for each recipient, in their order, if the server was asked about all of them; else empty.
+    /// One for each recipient, in their order, if all of them were judged; else empty.
     pub verdicts: Vec<Verdict>,
 }
 

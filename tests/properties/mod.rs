@@ -121,7 +121,7 @@ fn any_address_list_yields_safe_paths() {
 
 #[test]
 fn any_input_is_one_message_on_the_wire() {
-    let words: [&[u8]; 36] = [
+    let words: [&[u8]; 38] = [
         b"\n",
         b"\n",
         b"\r\n",
@@ -148,6 +148,8 @@ fn any_input_is_one_message_on_the_wire() {
         b"Reply-To: ",
         b"Return-Path: ",
         b"Subject: ",
+        b"Content-Type: a/b; name=",
+        b"<@r\xfc.test:j@x.test>",
         b"Received: x\n",
         b" ",
         b"\t",

@@ -108,6 +108,10 @@ pub fn message(input: &[u8]) {
     sent.extend_from_slice(&message.body);
     assert!(read == sent, "the reader got something else");
     assert!(!sent.contains(&0), "NUL");
+    assert!(
+        std::str::from_utf8(&message.header.octets()).is_ok(),
+        "a header that is not UTF-8"
+    );
 }
 
 /// Replies come out the same however their octets are cut; their text is printable where shown.
@@ -233,7 +237,7 @@ fn edit(message: &mut Message) {
     let after = message.header.fields().len();
     assert_eq!(
         after,
-        before + repairs.added - repairs.removed - repairs.from_dropped
+        before + repairs.added - repairs.removed - repairs.from_dropped - repairs.blank_dropped
     );
     let policy = rewrite::Policy {
         mailbox: &mailbox,

@@ -5,6 +5,7 @@ use crate::mail::dsn::Dsn;
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp::body::Stuffing;
 use crate::smtp::dialogue;
+use crate::smtp::reach;
 use crate::smtp::reply::Reply;
 use crate::smtp::wire::Clock;
 use crate::smtp::{Content, Direction, Envelope, Manner, Path, Receipt, Refusal, Verdict, Watch};
@@ -27,6 +28,30 @@ impl Session {
     /// where the server has no PIPELINING, unless another message follows; after an error no other
     /// one can, and `usable` says so.
     pub fn submit(
+        &mut self,
+        envelope: &Envelope<'_>,
+        content: &Content<'_>,
+        manner: Manner,
+        watch: &mut Watch<'_>,
+    ) -> Result<Receipt, Refusal> {
+        let judged = reach::judge_addresses(envelope, &self.offers, manner)?;
+        let named = Envelope {
+            recipients: &reach::reachable(envelope.recipients, &judged),
+            ..*envelope
+        };
+        match self.transact(&named, content, manner, watch) {
+            Ok(receipt) => Ok(Receipt {
+                verdicts: reach::completed(judged, receipt.verdicts),
+                ..receipt
+            }),
+            Err(refusal) => Err(Refusal {
+                verdicts: reach::completed(judged, refusal.verdicts),
+                ..refusal
+            }),
+        }
+    }
+
+    fn transact(
         &mut self,
         envelope: &Envelope<'_>,
         content: &Content<'_>,
