@@ -162,7 +162,7 @@ fn dispatch(
         return queue_only(&kept, desk);
     }
     match many {
-        Err(failure) if desk.config.queue.enabled => return split(&kept, failure, desk, watch),
+        Err(_) if desk.config.queue.enabled => return split(&kept, in_parts(), desk, watch),
         many => many?,
     }
     match offer(&paths, &ready.message, &ready.dsn, desk, watch) {
@@ -227,12 +227,11 @@ fn not_taken(
     let failure = refusal.failure;
     if refusal.verdicts.contains(&smtp::Verdict::Accepted) {
         let why = failure.why().unwrap_or(failure.what()).to_owned();
-        let told = Failure::defer("not every recipient was taken at once").because(why);
-        return split(kept, told.at(Stage::Rcpt), desk, watch);
+        return split(kept, in_parts().because(why), desk, watch);
     }
     if failure.fate() == Fate::Return {
         if is_servers(&failure) {
-            keep_copy(kept, desk);
+            keep_copy(kept, &failure, desk);
         }
         return Err(failure);
     }
@@ -240,6 +239,10 @@ fn not_taken(
         Ok(id) => Ok(Ended::Queued(id, failure)),
         Err(trouble) => Err(trouble.also(failure.lines("").join(" ").trim_start_matches(": "))),
     }
+}
+
+fn in_parts() -> Failure {
+    Failure::defer("not every recipient was taken at once").at(Stage::Rcpt)
 }
 
 /// Some recipients are taken and some are not. What is durable first cannot be lost or told wrong:
@@ -261,6 +264,11 @@ fn split(
     let pass = || courier::pass(desk, choice, Who::Submission, watch);
     match panic::catch_unwind(AssertUnwindSafe(pass)) {
         Ok(Ok(tally)) if tally.delivered == 1 => return Ok(Ended::Delivered),
+        Ok(Ok(tally)) => {
+            if let Some(stopped) = tally.stopped {
+                return Ok(Ended::Queued(id, stopped));
+            }
+        }
         Ok(Err(trouble)) => {
             let line = failure_line(desk.journal.line("runner"), &trouble);
             desk.journal.write(Level::Warning, &line);

@@ -546,3 +546,24 @@ fn nobody_is_told_who_does_not_want_to_hear_of_it() {
         assert_eq!(first.sender, "alerts@contoso.test");
     }
 }
+
+/// What stops a message for more recipients than one transaction takes is told as it is.
+#[test]
+fn a_message_for_many_says_what_really_stops_it() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let to: Vec<String> = (0..1001)
+        .map(|number| format!("u{number}@example.com"))
+        .collect();
+    let words: Vec<&str> = ["-i"]
+        .into_iter()
+        .chain(to.iter().map(String::as_str))
+        .collect();
+    tenant.fault(Fault::SubmissionDown);
+    let ran = host.sendmail(&words, MESSAGE);
+    ran.exits(0)
+        .says("Connection refused")
+        .says("queued as ");
+    assert!(!ran.stderr.contains("1001"), "{ran:#?}");
+    assert!(!host.log().contains("no queue"), "{}", host.log());
+}

@@ -508,3 +508,54 @@ fn a_sign_in_ends_a_hold() {
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
     assert_eq!(tenant.received().len(), 1);
 }
+
+/// Dead letters say what the server said of them, whoever met it.
+#[test]
+fn a_failed_message_is_listed_with_the_servers_words() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let unknown = || {
+        Fault::At(
+            TenantStage::Rcpt,
+            Act::reply(550, "5.1.10 RecipientNotFound"),
+        )
+    };
+    let failed = || {
+        host.run("sendmail365", ["queue", "list", "--failed"], "")
+            .stdout
+    };
+    tenant.fault(unknown());
+    host.sendmail(["-i", "first@example.com"], MESSAGE)
+        .exits(67);
+    assert!(failed().contains("RecipientNotFound"), "{}", failed());
+    tenant.recover();
+    tenant.fault(Fault::SubmissionDown);
+    host.sendmail(["-i", "second@example.com"], MESSAGE)
+        .exits(0);
+    tenant.recover();
+    tenant.fault(unknown());
+    host.forget_troubles();
+    host.sendmail(["-qf"], "").exits(0);
+    assert_eq!(
+        failed().matches("RecipientNotFound").count(),
+        2,
+        "{}",
+        failed()
+    );
+    let log = host.log();
+    let line = log.lines().find(|line| line.contains("event=failed"));
+    assert!(line.unwrap().contains("to=<second@example.com>"), "{log}");
+    // Sent again, it goes to those who did not get it.
+    tenant.recover();
+    for name in host.spooled("failed") {
+        let id = name.split('.').next().unwrap();
+        host.run("sendmail365", ["queue", "resend", id], "")
+            .exits(0);
+    }
+    host.sendmail(["-qf"], "").exits(0);
+    let to = |one: &crate::tenant::Delivered| one.recipients[0].clone();
+    let all: Vec<String> = tenant.received().iter().map(to).collect();
+    for one in ["first@example.com", "second@example.com"] {
+        assert!(all.contains(&one.to_owned()), "{all:?}");
+    }
+}

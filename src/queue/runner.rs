@@ -10,7 +10,7 @@ use super::locked::{Locked, Passed};
 use super::octets::Damage;
 use super::schedule::{Retry, Setback, Turn, jitter};
 use super::spool::{Listed, Reason, Spool};
-use super::state::Class;
+use super::state::{Class, State};
 use crate::outcome::{self, Failure, Fate, Stage};
 use crate::sys::log::{Journal, Level, Line, Log};
 use std::time::Duration;
@@ -271,12 +271,20 @@ impl Pass<'_> {
                 _ => None,
             })
             .collect();
-        let Some((_, first)) = told.first() else {
+        let Some((recipient, first)) = told.first() else {
             return Ok(());
         };
-        let line = journal.line("failed").number("nrcpt", told.len() as u64);
+        let line = journal.line("failed").address("to", recipient);
+        let line = line.number("nrcpt", told.len() as u64);
         journal.write(Level::Error, &line.text("reason", first));
         self.tell(locked, journal, &told, carrier)?;
+        // For people who look at it in failed/.
+        let state = &locked.stored.entry.state;
+        let state = State {
+            reply: State::kept_reply(first),
+            ..state.clone()
+        };
+        locked.write_state(&state)?;
         locked.mark(&places(pending, carried, |fortune| {
             matches!(fortune, Fortune::Refused(_)).then_some(Mark::Failed)
         }))

@@ -6,7 +6,7 @@ use crate::mail::dsn::Dsn;
 use crate::mail::message::Message;
 use crate::outcome::{Failure, QueueId, Stage};
 use crate::queue::runner::setback;
-use crate::queue::{Caps, Deposit, Entry, Origin, Reason, Recipient, State, Via, schedule};
+use crate::queue::{Caps, Deposit, Entry, Mark, Origin, Reason, Recipient, State, Via, schedule};
 use crate::sys::log::Level;
 use crate::sys::{clock, random};
 
@@ -51,8 +51,16 @@ pub(super) fn keep(
 }
 
 /// Keeps a copy of a message that was refused for good: not every caller looks at exit codes.
-pub(super) fn keep_copy(kept: &Kept<'_>, desk: &Desk<'_>) {
-    let entry = entry(kept, State::default(), desk);
+pub(super) fn keep_copy(kept: &Kept<'_>, failure: &Failure, desk: &Desk<'_>) {
+    let state = State {
+        attempts: 1,
+        reply: State::kept_reply(failure.why().unwrap_or(failure.what())),
+        ..State::default()
+    };
+    let mut entry = entry(kept, state, desk);
+    for recipient in &mut entry.recipients {
+        recipient.mark = Mark::Failed;
+    }
     let header = kept.message.header.octets();
     let message: [&[u8]; 3] = [&header, b"\r\n", &kept.message.body];
     let deposit = Deposit {
