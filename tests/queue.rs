@@ -561,9 +561,63 @@ fn a_message_for_many_says_what_really_stops_it() {
         .collect();
     tenant.fault(Fault::SubmissionDown);
     let ran = host.sendmail(&words, MESSAGE);
-    ran.exits(0)
-        .says("Connection refused")
-        .says("queued as ");
+    ran.exits(0).says("Connection refused").says("queued as ");
     assert!(!ran.stderr.contains("1001"), "{ran:#?}");
     assert!(!host.log().contains("no queue"), "{}", host.log());
+}
+
+/// Many messages, one connection, and one wait for each: the commands of the next leave behind the
+/// last dot.
+#[test]
+fn the_next_message_is_announced_behind_the_last_dot() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let queue = |count: usize| {
+        for number in 0..count {
+            let to = format!("u{number}@example.com");
+            host.sendmail(["-odq", "-i", &to], MESSAGE).exits(0);
+        }
+    };
+    let mut turns = Vec::new();
+    for count in [1, 4] {
+        queue(count);
+        tenant.forget();
+        run(&host);
+        let connections = tenant.connections();
+        assert_eq!((connections.len(), tenant.received().len()), (1, count));
+        turns.push(connections[0].turns());
+    }
+    assert_eq!(turns[1] - turns[0], 3, "{turns:?} {}", tenant.dialogue());
+    // Whatever becomes of the second, the others get theirs, and nobody anything twice.
+    for (fault, delivered) in [
+        (at(Stage::End, 451, "4.3.0 later"), 4),
+        (at(Stage::End, 452, "4.3.1 full"), 4),
+        (at(Stage::End, 554, "5.6.0 no"), 3),
+        (at(Stage::Rcpt, 550, "5.1.1 unknown"), 3),
+        (at(Stage::Mail, 451, "4.7.0 later"), 4),
+        (at(Stage::Data, 451, "4.7.0 later"), 4),
+        (at(Stage::End, 421, "4.3.2 going down"), 4),
+        (Fault::At(Stage::Mail, Act::Close), 4),
+        (Fault::At(Stage::Data, Act::Close), 4),
+        (Fault::At(Stage::Body, Act::Close), 4),
+    ] {
+        queue(4);
+        tenant.forget();
+        let label = format!("{fault:?}");
+        tenant.fault(fault.after(1).once());
+        host.forget_troubles();
+        host.sendmail(["-qf"], "");
+        tenant.recover();
+        for _ in 0..3 {
+            run(&host);
+        }
+        assert!(host.spooled("queue").is_empty(), "{label} {}", host.log());
+        let all = tenant.received();
+        let mut to: Vec<&str> = all.iter().map(|one| one.recipients[0].as_str()).collect();
+        to.retain(|to| to.starts_with('u'));
+        to.sort_unstable();
+        let count = to.len();
+        to.dedup();
+        assert_eq!((to.len(), count), (delivered, delivered), "{label}");
+    }
 }

@@ -6,11 +6,21 @@ use crate::outcome::{Failure, QueueId};
 
 /// Who takes messages to the server, and tells people of what was refused.
 pub trait Carrier {
-    /// Sees to a connection that is signed in. A failure is nobody's message's fault: the pass ends.
-    fn ready(&mut self) -> Result<(), Failure>;
+    /// Sees to a connection that is signed in, for this message. A failure is nobody's message's
+    /// fault: the pass ends.
+    fn ready(&mut self, id: &QueueId) -> Result<(), Failure>;
 
-    /// Offers the message to those who still wait for it, in the order given.
-    fn carry(&mut self, stored: &Stored, pending: &[Recipient]) -> Carried;
+    /// Whether a second message may follow the one that is carried next, without a wait between them.
+    fn may_follow(&mut self) -> bool;
+
+    /// Offers the message to those who still wait for it, in the order given. The server may be told
+    /// already of the one that follows.
+    fn carry(
+        &mut self,
+        stored: &Stored,
+        pending: &[Recipient],
+        following: Option<Following<'_>>,
+    ) -> Carried;
 
     /// Commits a notice about recipients who will not get the message.
     fn notify(
@@ -19,6 +29,13 @@ pub trait Carrier {
         stored: &Stored,
         failed: &[(String, String)],
     ) -> Result<(), Failure>;
+}
+
+/// The message after the one that is carried, with those who wait for it.
+pub struct Following<'a> {
+    pub id: &'a QueueId,
+    pub stored: &'a Stored,
+    pub pending: &'a [Recipient],
 }
 
 /// What became of one attempt.

@@ -11,6 +11,7 @@
 //! the queue brings it.
 
 mod annex;
+mod attempt;
 pub mod caps;
 pub mod carrier;
 mod census;
@@ -29,6 +30,7 @@ pub mod state;
 mod sweep;
 mod trouble;
 
+pub use attempt::setback;
 pub use caps::Caps;
 pub use entry::{Entry, Mark, Origin, Recipient, Via};
 pub use locked::{Locked, Passed};

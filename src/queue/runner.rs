@@ -3,17 +3,16 @@
 //! Delivery and notices come in as a `Carrier`; the clock and the dice as functions. What may not be
 //! lost or doubled is decided by the order of steps in here: state, attempt, marks, notice, removal.
 
-use super::carrier::{Carried, Carrier, Fortune};
+use super::attempt::{Due, waiting};
+use super::carrier::Carrier;
 use super::choice::Choice;
-use super::entry::{Entry, Mark, Recipient, Via};
+use super::entry::{Entry, Mark};
 use super::locked::{Locked, Passed};
 use super::octets::Damage;
-use super::schedule::{Retry, Setback, Turn, jitter};
+use super::schedule::{Retry, Turn};
 use super::spool::{Listed, Reason, Spool};
-use super::state::{Class, State};
-use crate::outcome::{self, Failure, Fate, Stage};
+use crate::outcome::{Failure, Stage};
 use crate::sys::log::{Journal, Level, Line, Log};
-use std::time::Duration;
 
 /// What a pass did.
 #[derive(Debug, Default)]
@@ -42,14 +41,6 @@ pub struct Pass<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
 }
 
-/// What one entry means for the rest of the pass.
-enum Next {
-    Go,
-    /// Some got it and the server takes no more at a time: the others come at once.
-    Again,
-    Stop,
-}
-
 impl Pass<'_> {
     /// Works the queue off once.
     pub fn run(&self, carrier: &mut dyn Carrier) -> Result<Tally, Failure> {
@@ -76,16 +67,36 @@ impl Pass<'_> {
                 tally.note(moved);
             }
         }
-        for listed in &listing.entries {
+        let mut entries = listing.entries.iter();
+        let mut due = self.next_due(&mut entries, carrier, &mut tally);
+        while let Some(mut one) = due {
             if (self.interrupted)() || tally.stopped.is_some() {
                 break;
             }
-            let own = self.choice.uid.is_none_or(|uid| uid == listed.uid);
-            if own && self.choice.id.as_ref().is_none_or(|id| *id == listed.id) {
-                self.entry(listed, carrier, &mut tally);
-            }
+            due = self.next_due(&mut entries, carrier, &mut tally);
+            let attempted = self.attempts(&mut one, due.as_ref(), carrier, &mut tally);
+            let ended = attempted.and_then(|over| match over {
+                true => self.finish(one.locked, &mut tally),
+                false => Ok(()),
+            });
+            self.note(ended, &one.journal, &mut tally);
         }
         Ok(tally)
+    }
+
+    /// Sees to entries up to the first that is to be sent.
+    fn next_due<'a>(
+        &'a self,
+        entries: &mut std::slice::Iter<'_, Listed>,
+        carrier: &mut dyn Carrier,
+        tally: &mut Tally,
+    ) -> Option<Due<'a>> {
+        entries.find_map(|listed| {
+            let own = self.choice.uid.is_none_or(|uid| uid == listed.uid);
+            let chosen = own && self.choice.id.as_ref().is_none_or(|id| *id == listed.id);
+            let ended = (self.interrupted)() || tally.stopped.is_some();
+            (chosen && !ended).then(|| self.entry(listed, carrier, tally))?
+        })
     }
 
     /// Whether the pass is for everybody, on behalf of who owns the queue.
@@ -109,11 +120,20 @@ impl Pass<'_> {
         }
     }
 
-    fn entry(&self, listed: &Listed, carrier: &mut dyn Carrier, tally: &mut Tally) {
-        let mut locked = match self.spool.open_locked(listed) {
+    /// Does to an entry what is due, but for an attempt: that is for the caller.
+    fn entry<'a>(
+        &'a self,
+        listed: &Listed,
+        carrier: &mut dyn Carrier,
+        tally: &mut Tally,
+    ) -> Option<Due<'a>> {
+        let locked = match self.spool.open_locked(listed) {
             Ok(locked) => locked,
-            Err(Passed::Gone | Passed::Busy | Passed::Changed) => return,
-            Err(Passed::Damaged(damage)) => return self.damaged(listed, damage, tally),
+            Err(Passed::Gone | Passed::Busy | Passed::Changed) => return None,
+            Err(Passed::Damaged(damage)) => {
+                self.damaged(listed, damage, tally);
+                return None;
+            }
             Err(passed @ Passed::Unreadable(_)) => {
                 let what = format!("entry {} cannot be read", listed.id);
                 let failure = Failure::defer(what)
@@ -123,11 +143,12 @@ impl Pass<'_> {
                 self.write(listed, "skip", Level::Error, |line| {
                     line.text("reason", &passed.word())
                 });
-                return tally.note(Err(failure));
+                tally.note(Err(failure));
+                return None;
             }
         };
         if !self.choice.chooses(listed, &locked.stored.entry) {
-            return;
+            return None;
         }
         let journal = self.journal(listed, &locked.stored.entry);
         let turn = match self.choice.at_once {
@@ -145,7 +166,7 @@ impl Pass<'_> {
             match turn {
                 Turn::WaitUntil(_) => {
                     tally.waiting += 1;
-                    return;
+                    return None;
                 }
                 Turn::Poison => {
                     journal.write(
@@ -156,19 +177,14 @@ impl Pass<'_> {
                     locked.fail(Reason::Poison)
                 }
                 Turn::Return => self.expire(locked, &journal, carrier, tally),
-                Turn::Try => {
-                    let mut next = Ok(Next::Again);
-                    while matches!(next, Ok(Next::Again)) {
-                        next = self.attempt(&mut locked, &journal, carrier, tally);
-                    }
-                    match next {
-                        Ok(Next::Stop) => Ok(()),
-                        Ok(_) => self.finish(locked, tally),
-                        Err(failure) => Err(failure),
-                    }
-                }
+                Turn::Try => return Some(Due { locked, journal }),
             }
         };
+        self.note(ended, &journal, tally);
+        None
+    }
+
+    fn note(&self, ended: Result<(), Failure>, journal: &Journal<'_>, tally: &mut Tally) {
         if let Err(failure) = &ended {
             let reason = [failure.reason(), Some(failure.what()), failure.why()];
             let reason: Vec<&str> = reason.into_iter().flatten().collect();
@@ -188,123 +204,6 @@ impl Pass<'_> {
         });
         tally.failed += 1;
         tally.note(self.spool.quarantine(&listed.id, reason));
-    }
-
-    /// One attempt; what it changed is on the disk when this returns.
-    fn attempt(
-        &self,
-        locked: &mut Locked<'_>,
-        journal: &Journal<'_>,
-        carrier: &mut dyn Carrier,
-        tally: &mut Tally,
-    ) -> Result<Next, Failure> {
-        if let Err(failure) = carrier.ready() {
-            tally.stopped = Some(failure);
-            return Ok(Next::Stop);
-        }
-        let dice = jitter((self.random)());
-        // Never send what cannot be recorded.
-        let begun = locked.stored.entry.state.begun((self.clock)(), dice);
-        locked.write_state(&begun)?;
-        let pending: Vec<(usize, Recipient)> = waiting(&locked.stored.entry);
-        let recipients: Vec<Recipient> = pending.iter().map(|(_, one)| one.clone()).collect();
-        let carried = carrier.carry(&locked.stored, &recipients);
-        let accepted: Vec<(usize, Mark)> = places(&pending, &carried, |fortune| {
-            matches!(fortune, Fortune::Accepted(_)).then_some(Mark::Done)
-        });
-        if !accepted.is_empty() {
-            // Nothing comes between the server's word and the mark: a kill there sends it twice.
-            let marked = locked.mark(&accepted);
-            let line = journal.line("sent").number("nrcpt", accepted.len() as u64);
-            journal.write(Level::Info, &line.text("reason", &carried.last_reply()));
-            if let Err(failure) = marked {
-                tally.stopped = Some(failure.clone());
-                return Err(self.unrecorded(locked, journal, failure));
-            }
-        }
-        self.refuse(locked, journal, &pending, (&carried, carrier))?;
-        if let Some(failure) = &carried.failure {
-            let state = begun.ended(&setback(failure), (self.clock)(), dice);
-            locked.write_state(&state)?;
-            let line = journal.line(state.class.event());
-            journal.write(Level::Warning, &line.text("reason", &state.reply));
-            if concerns_all(failure) {
-                tally.stopped = Some(failure.clone());
-            } else if failure.code() == Some("452") && !accepted.is_empty() {
-                // Each round serves somebody, so this ends.
-                return Ok(Next::Again);
-            }
-        }
-        Ok(Next::Go)
-    }
-
-    /// Sent, and that cannot be recorded: it must never be sent again by itself.
-    fn unrecorded(
-        &self,
-        locked: &mut Locked<'_>,
-        journal: &Journal<'_>,
-        failure: Failure,
-    ) -> Failure {
-        journal.write(
-            Level::Critical,
-            &journal.line("quarantine").word("reason", "unrecorded"),
-        );
-        match self.spool.quarantine(&locked.id, Reason::Unrecorded) {
-            Ok(()) => failure.as_class(outcome::Class::OsError),
-            Err(second) => second.as_class(outcome::Class::OsError),
-        }
-    }
-
-    /// The notice is durable before the mark: a crash in between repeats it, and loses none.
-    fn refuse(
-        &self,
-        locked: &mut Locked<'_>,
-        journal: &Journal<'_>,
-        pending: &[(usize, Recipient)],
-        (carried, carrier): (&Carried, &mut dyn Carrier),
-    ) -> Result<(), Failure> {
-        let told: Vec<(String, String)> = pending
-            .iter()
-            .zip(&carried.fortunes)
-            .filter_map(|((_, one), fortune)| match fortune {
-                Fortune::Refused(reply) => Some((one.path.clone(), reply.clone())),
-                _ => None,
-            })
-            .collect();
-        let Some((recipient, first)) = told.first() else {
-            return Ok(());
-        };
-        let line = journal.line("failed").address("to", recipient);
-        let line = line.number("nrcpt", told.len() as u64);
-        journal.write(Level::Error, &line.text("reason", first));
-        self.tell(locked, journal, &told, carrier)?;
-        // For people who look at it in failed/.
-        let state = &locked.stored.entry.state;
-        let state = State {
-            reply: State::kept_reply(first),
-            ..state.clone()
-        };
-        locked.write_state(&state)?;
-        locked.mark(&places(pending, carried, |fortune| {
-            matches!(fortune, Fortune::Refused(_)).then_some(Mark::Failed)
-        }))
-    }
-
-    fn tell(
-        &self,
-        locked: &Locked<'_>,
-        journal: &Journal<'_>,
-        told: &[(String, String)],
-        carrier: &mut dyn Carrier,
-    ) -> Result<(), Failure> {
-        let entry = &locked.stored.entry;
-        // No notice about a notice, and none to nobody.
-        if entry.origin.via == Via::Notice || entry.sender.is_none() {
-            return Ok(());
-        }
-        carrier.notify(&locked.id, &locked.stored, told)?;
-        journal.write(Level::Info, &journal.line("notice"));
-        Ok(())
     }
 
     fn expire(
@@ -371,50 +270,15 @@ impl Tally {
     }
 }
 
-/// How a failure stands in an entry.
-pub fn setback(failure: &Failure) -> Setback<'_> {
-    Setback {
-        class: Class::of(failure.fate()).unwrap_or(Class::Defer),
-        reply: failure.why().unwrap_or(failure.what()),
-        // Too many connections of the mailbox: that passes sooner than the server's own troubles.
-        after: failure
-            .retry_after()
-            .or((failure.code() == Some("432")).then(|| Duration::from_secs(60))),
-    }
-}
-
-/// Whether the next message would fare no better.
-fn concerns_all(failure: &Failure) -> bool {
-    failure.fate() == Fate::Hold || matches!(failure.code(), Some("421" | "432"))
-}
-
-fn waiting(entry: &Entry) -> Vec<(usize, Recipient)> {
-    entry
-        .marked(Mark::Pending)
-        .map(|(place, one)| (place, one.clone()))
-        .collect()
-}
-
-fn places(
-    pending: &[(usize, Recipient)],
-    carried: &Carried,
-    mark: impl Fn(&Fortune) -> Option<Mark>,
-) -> Vec<(usize, Mark)> {
-    pending
-        .iter()
-        .zip(&carried.fortunes)
-        .filter_map(|((place, _), fortune)| Some((*place, mark(fortune)?)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::outcome::QueueId;
+    use crate::queue::carrier::{Carried, Following, Fortune};
     use crate::queue::spool::tests::{Scratch, entry};
-    use crate::queue::{Caps, Deposit, Spool, Stored};
+    use crate::queue::{Caps, Deposit, Recipient, Spool, Stored};
     use std::cell::Cell;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     const DAY: u64 = 86_400;
 
@@ -446,7 +310,11 @@ mod tests {
     }
 
     impl Carrier for Server<'_> {
-        fn ready(&mut self) -> Result<(), Failure> {
+        fn may_follow(&mut self) -> bool {
+            true
+        }
+
+        fn ready(&mut self, _: &QueueId) -> Result<(), Failure> {
             self.reached += 1;
             match (self.mood)(self.clock.get()) {
                 Mood::Down => Err(Failure::defer("no connection").at(Stage::Connect)),
@@ -454,7 +322,12 @@ mod tests {
             }
         }
 
-        fn carry(&mut self, _: &Stored, pending: &[Recipient]) -> Carried {
+        fn carry(
+            &mut self,
+            _: &Stored,
+            pending: &[Recipient],
+            _: Option<Following<'_>>,
+        ) -> Carried {
             self.tried_at.push(self.clock.get());
             match (self.mood)(self.clock.get()) {
                 Mood::Takes => Carried {

@@ -23,7 +23,7 @@ mod wire;
 
 pub use broken::interrupted;
 pub use causes::explain;
-pub use session::Session;
+pub use session::{Flight, Session};
 
 use crate::mail::dsn::Dsn;
 use crate::outcome::Failure;

@@ -2,6 +2,7 @@
 //!
 //! Edge: it speaks to the network, by way of `connect` and `wire`.
 
+mod content;
 mod submission;
 
 use super::broken::{Broken, Context};
@@ -31,7 +32,15 @@ pub struct Session {
     over: bool,
     /// Between two messages.
     fit: bool,
+    /// What leaves behind the end of the next message.
+    next: Option<Flight>,
+    /// What left behind the end of the last one, its replies unread.
+    ahead: Option<Flight>,
 }
+
+/// The commands of a transaction, DATA the last, that may leave behind the end of the message before.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flight(Vec<String>);
 
 impl Session {
     /// Connects, goes over to TLS and learns what the server offers there.
@@ -60,6 +69,8 @@ impl Session {
             secret: Zeroizing::default(),
             over: false,
             fit: false,
+            next: None,
+            ahead: None,
         };
         session.introduce(&ehlo, watch)?;
         session.start_tls(watch)?;
@@ -121,7 +132,8 @@ impl Session {
 
     /// Says goodbye without waiting for an answer.
     pub fn quit(mut self) {
-        if !self.over {
+        // Behind a transaction that has begun QUIT would be text.
+        if !self.over && self.ahead.is_none() {
             let mut clock = Clock::stage(self.limits.head_start);
             // The other side may be gone; nothing depends on it.
             let _ = self.wire.send(Quit.to_string().as_bytes(), &mut clock);

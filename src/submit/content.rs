@@ -15,18 +15,18 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Prepares the message for what the server offers; what is done to it is logged.
+    /// Prepares the message for what the server offers; what is done to it is told the journal.
     ///
     /// The message itself stays as it is: another server may offer something else.
     pub(super) fn new(
         message: &'a Message,
         offered: smtp::Offered,
-        journal: &Journal<'_>,
+        journal: Option<&Journal<'_>>,
     ) -> Prepared<'a> {
         let mut header = message.header.clone();
         let transfer = transfer(&mut header, &message.body, offered.eight_bit_mime);
-        for text in notes(&transfer) {
-            let line = journal.line("body").text("reason", &text);
+        for (text, journal) in notes(&transfer).iter().zip(journal.into_iter().cycle()) {
+            let line = journal.line("body").text("reason", text);
             journal.write(Level::Info, &line);
         }
         Prepared {

@@ -9,9 +9,9 @@ use crate::mail::body::DotRule;
 use crate::mail::dsn::Dsn;
 use crate::mail::message::Message;
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
-use crate::queue::carrier::{Carried, Carrier, Fortune};
+use crate::queue::carrier::{Carried, Carrier, Following, Fortune};
 use crate::queue::choice::Choice;
-use crate::queue::gate::Who;
+use crate::queue::gate::{Pace, Who};
 use crate::queue::runner::{Pass, Tally};
 use crate::queue::{Recipient, Retry, Stored};
 use crate::smtp::{self, Verdict};
@@ -121,6 +121,8 @@ pub(super) fn pass(
         desk,
         who,
         link: None,
+        reserved: false,
+        ahead: None,
         delivered: false,
         watch,
     };
@@ -136,16 +138,23 @@ struct Courier<'a, 'w> {
     desk: &'a Desk<'a>,
     who: Who,
     link: Option<Link>,
+    /// The next message has its turn within the rate.
+    reserved: bool,
+    /// The message that the server knows of already.
+    ahead: Option<QueueId>,
     /// The server has taken a message, and the other processes do not know yet.
     delivered: bool,
     watch: &'a mut smtp::Watch<'w>,
 }
 
 impl Carrier for Courier<'_, '_> {
-    fn ready(&mut self) -> Result<(), Failure> {
+    fn ready(&mut self, id: &QueueId) -> Result<(), Failure> {
         self.tell_of_success();
-        may_go(self.desk, self.who)?;
-        if self.link.as_ref().is_some_and(|link| link.session.usable()) {
+        if !std::mem::take(&mut self.reserved) {
+            may_go(self.desk, self.who)?;
+        }
+        let in_step = self.ahead.take().is_none_or(|ahead| ahead == *id);
+        if in_step && self.link.as_ref().is_some_and(|link| link.session.usable()) {
             return Ok(());
         }
         // The old one's seat has to be free before another is asked for.
@@ -154,8 +163,23 @@ impl Carrier for Courier<'_, '_> {
         Ok(())
     }
 
-    fn carry(&mut self, stored: &Stored, pending: &[Recipient]) -> Carried {
-        match self.submit(stored, pending) {
+    /// Only for the runner: a submission that takes its turn has to use it.
+    fn may_follow(&mut self) -> bool {
+        let gate = self.desk.config.gate();
+        self.reserved |= self.who == Who::Runner
+            && !self.desk.interrupted()
+            && gate.breaker(clock::now()).is_none()
+            && gate.pace(clock::now, self.who) == Pace::Go;
+        self.reserved
+    }
+
+    fn carry(
+        &mut self,
+        stored: &Stored,
+        pending: &[Recipient],
+        following: Option<Following<'_>>,
+    ) -> Carried {
+        match self.submit(stored, pending, following) {
             Ok(receipt) => {
                 self.delivered = true;
                 carried(&receipt.verdicts, Some(&receipt.reply), None)
@@ -196,33 +220,67 @@ impl Courier<'_, '_> {
         &mut self,
         stored: &Stored,
         pending: &[Recipient],
+        following: Option<Following<'_>>,
     ) -> Result<smtp::Receipt, smtp::Refusal> {
-        let Some(link) = &mut self.link else {
+        let Some(Link { session, .. }) = &mut self.link else {
             return Err(Failure::new(Class::Software, "a message without a connection").into());
         };
-        // Committed messages are canonical: reading one changes nothing.
-        let message = Message::read(stored.message(), DotRule::Text, u64::MAX)?;
-        let plain = |text: &String| smtp::Path {
-            utf8: !text.is_ascii(),
-            text: text.clone(),
-        };
-        let sender = stored.entry.sender.as_ref().map(plain);
-        let recipients: Vec<smtp::Path> = pending.iter().map(|one| plain(&one.path)).collect();
-        let offered = link.session.offered();
-        let prepared = Prepared::new(&message, offered, self.desk.journal);
-        let wishes = Dsn::from_line(stored.entry.dsn.as_deref().unwrap_or_default());
-        note_dsn(&wishes, offered, self.desk.journal);
-        let envelope = smtp::Envelope {
-            sender: sender.as_ref(),
-            recipients: &recipients,
-            dsn: &wishes,
-        };
+        let offered = session.offered();
+        let small = following.filter(|next| next.stored.message().len() <= AHEAD_SIZE_MAX);
+        let flight = small.as_ref().and_then(|next| {
+            let letter = Letter::read(next.stored, next.pending).ok()?;
+            // What is done to it for this server is logged when it is carried.
+            let prepared = Prepared::new(&letter.message, offered, None);
+            session.flight(&letter.envelope(), &prepared.content())
+        });
+        session.follow_with(flight);
+        let letter = Letter::read(stored, pending)?;
+        let prepared = Prepared::new(&letter.message, offered, Some(self.desk.journal));
+        note_dsn(&letter.wishes, offered, self.desk.journal);
         let manner = smtp::Manner {
             partial: true,
             more: true,
         };
-        link.session
-            .submit(&envelope, &prepared.content(), manner, self.watch)
+        let sent = session.submit(&letter.envelope(), &prepared.content(), manner, self.watch);
+        self.ahead = small
+            .filter(|_| session.is_ahead())
+            .map(|next| next.id.clone());
+        sent
+    }
+}
+
+/// Largest message that the server is told of before its turn: it is prepared twice.
+const AHEAD_SIZE_MAX: usize = 1024 * 1024;
+
+/// A queued message as it is said and sent.
+struct Letter {
+    message: Message,
+    sender: Option<smtp::Path>,
+    recipients: Vec<smtp::Path>,
+    wishes: Dsn,
+}
+
+impl Letter {
+    fn read(stored: &Stored, pending: &[Recipient]) -> Result<Letter, Failure> {
+        let plain = |text: &String| smtp::Path {
+            utf8: !text.is_ascii(),
+            text: text.clone(),
+        };
+        Ok(Letter {
+            // Committed messages are canonical: reading one changes nothing.
+            message: Message::read(stored.message(), DotRule::Text, u64::MAX)?,
+            sender: stored.entry.sender.as_ref().map(plain),
+            recipients: pending.iter().map(|one| plain(&one.path)).collect(),
+            wishes: Dsn::from_line(stored.entry.dsn.as_deref().unwrap_or_default()),
+        })
+    }
+
+    fn envelope(&self) -> smtp::Envelope<'_> {
+        smtp::Envelope {
+            sender: self.sender.as_ref(),
+            recipients: &self.recipients,
+            dsn: &self.wishes,
+        }
     }
 }
 

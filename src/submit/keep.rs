@@ -5,8 +5,9 @@ use super::offer::Paths;
 use crate::mail::dsn::Dsn;
 use crate::mail::message::Message;
 use crate::outcome::{Failure, QueueId, Stage};
-use crate::queue::runner::setback;
-use crate::queue::{Caps, Deposit, Entry, Mark, Origin, Reason, Recipient, State, Via, schedule};
+use crate::queue::{
+    Caps, Deposit, Entry, Mark, Origin, Reason, Recipient, State, Via, schedule, setback,
+};
 use crate::sys::log::Level;
 use crate::sys::{clock, random};
 

@@ -31,7 +31,7 @@ pub(super) fn offer(
     may_go(desk, Who::Submission)?;
     let mut link = link(desk, Who::Submission, watch)?;
     let offered = link.session.offered();
-    let prepared = Prepared::new(message, offered, desk.journal);
+    let prepared = Prepared::new(message, offered, Some(desk.journal));
     note_dsn(wishes, offered, desk.journal);
     let envelope = smtp::Envelope {
         sender: Some(&paths.sender),

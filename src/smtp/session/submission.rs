@@ -1,25 +1,22 @@
 //! A message over a session: the envelope in flights, the body, and the reply that decides.
 
-use super::{Session, show, show_reply};
+use super::{Flight, Session, show};
 use crate::mail::dsn::Dsn;
 use crate::outcome::{Class, Failure, Stage};
-use crate::smtp::body::Stuffing;
 use crate::smtp::dialogue;
 use crate::smtp::reach;
 use crate::smtp::reply::Reply;
 use crate::smtp::wire::Clock;
 use crate::smtp::{Content, Direction, Envelope, Manner, Path, Receipt, Refusal, Verdict, Watch};
-use lettre::transport::smtp::commands::{Quit, Rset};
+use lettre::transport::smtp::commands::Rset;
 
 /// Commands that travel together at most; while their replies are not read yet they have to fit
 /// into the buffers between us, or both sides wait for ever (RFC 2920 section 3.1).
 const FLIGHT_MAX: usize = 200;
 
-/// Plain octets of one write while the message is sent.
-const CHUNK: usize = 64 * 1024;
-
-/// What surely fits into one TLS record (RFC 8446 section 5.1).
-const RECORD: usize = 12 * 1024;
+/// Most octets of a flight that leaves behind the end of a message: all of that has to be one TLS
+/// record, or a connection that breaks leaves open whether the end arrived.
+const AHEAD_MAX: usize = 3 * 1024;
 
 impl Session {
     /// Submits the message, by default to all recipients or to none if one of them is refused.
@@ -60,23 +57,59 @@ impl Session {
     ) -> Result<Receipt, Refusal> {
         let commands = dialogue::commands(envelope, content, &self.offers)?;
         self.wire.yield_to_signals(None);
-        let asked = if self.offers.pipelining {
-            self.in_flights(envelope, &commands, manner, watch)
-        } else {
-            self.one_by_one(envelope, &commands, manner, watch)
+        let asked = match self.ahead.take() {
+            Some(Flight(sent)) if sent != commands => Err(self.out_of_step()),
+            ahead if self.offers.pipelining => {
+                self.in_flights(envelope, &commands, (manner, ahead.is_some()), watch)
+            }
+            _ => self.one_by_one(envelope, &commands, manner, watch),
         };
         if asked.is_err() && self.over {
             self.wire.cut();
         }
         self.fit = false;
         let verdicts = asked?;
+        let next = self.next.take();
+        // Whoever was not taken may be asked for again before the next message.
+        let smooth = manner.more && verdicts.iter().all(|one| *one == Verdict::Accepted);
+        self.next = next.filter(|_| smooth);
         let sent = self.message(content, manner, watch);
         self.over = !manner.more || sent.is_err();
         self.fit = !self.over;
         if sent.is_err() {
+            self.ahead = None;
             self.wire.cut();
         }
         Ok(Receipt { verdicts, ..sent? })
+    }
+
+    /// The commands for a message that comes after the next one, if they can leave behind its end.
+    pub fn flight(&self, envelope: &Envelope<'_>, content: &Content<'_>) -> Option<Flight> {
+        let manner = Manner::default();
+        reach::judge_addresses(envelope, &self.offers, manner).ok()?;
+        let commands = dialogue::commands(envelope, content, &self.offers).ok()?;
+        let size: usize = commands.iter().map(String::len).sum();
+        let fits = size <= AHEAD_MAX && commands.len() <= FLIGHT_MAX;
+        (self.offers.pipelining && fits).then_some(Flight(commands))
+    }
+
+    /// Lets commands leave behind the end of the next message (RFC 2920 section 3.1): they save it a
+    /// wait. The message they are for has to be the one after, on this session.
+    pub fn follow_with(&mut self, flight: Option<Flight>) {
+        self.next = flight;
+    }
+
+    /// Whether the commands of another message have left already.
+    pub fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    fn out_of_step(&mut self) -> Refusal {
+        self.over = true;
+        Failure::new(Class::Software, "a message out of turn")
+            .because("the server was told of another one")
+            .at(Stage::Mail)
+            .into()
     }
 
     /// Whether another message can be submitted on this session.
@@ -100,12 +133,12 @@ impl Session {
         Ok(())
     }
 
-    /// MAIL, RCPT and DATA as few writes; every reply is read.
+    /// MAIL, RCPT and DATA as few writes, unless they left before; every reply is read.
     fn in_flights(
         &mut self,
         envelope: &Envelope<'_>,
         commands: &[String],
-        manner: Manner,
+        (manner, left): (Manner, bool),
         watch: &mut Watch<'_>,
     ) -> Result<Vec<Verdict>, Refusal> {
         let count = envelope.recipients.len();
@@ -115,11 +148,13 @@ impl Session {
         for flight in commands.chunks(FLIGHT_MAX) {
             let stage = stage_of(replies.len(), count);
             let mut clock = Clock::stage(self.limits.mail);
-            self.ready(stage)?;
-            self.put(stage, &flight.concat(), &mut clock)?;
-            flight
-                .iter()
-                .for_each(|line| show(watch, Direction::Sent, line));
+            if !left {
+                self.ready(stage)?;
+                self.put(stage, &flight.concat(), &mut clock)?;
+                flight
+                    .iter()
+                    .for_each(|line| show(watch, Direction::Sent, line));
+            }
             for _ in flight {
                 let stage = stage_of(replies.len(), count);
                 if stage == Stage::Data {
@@ -227,115 +262,6 @@ impl Session {
         self.over = self
             .ask(Stage::Rcpt, &Rset.to_string(), &mut clock, watch)
             .is_err();
-    }
-
-    /// The message, its end and QUIT, then the reply that decides.
-    fn message(
-        &mut self,
-        content: &Content<'_>,
-        manner: Manner,
-        watch: &mut Watch<'_>,
-    ) -> Result<Receipt, Failure> {
-        let mut clock = Clock::pause(self.limits.body);
-        let mut stuffing = Stuffing::new();
-        let mut chunk = Vec::with_capacity(CHUNK + RECORD);
-        self.ready(Stage::Body)?;
-        let pieces = |octets| <[u8]>::chunks(octets, CHUNK / 2);
-        for piece in pieces(content.header) {
-            stuffing.push(piece, &mut chunk);
-            self.pass_on(&mut chunk, CHUNK, &mut clock)?;
-        }
-        stuffing.end_line(&mut chunk);
-        stuffing.push(b"\r\n", &mut chunk);
-        for piece in pieces(content.body) {
-            stuffing.push(piece, &mut chunk);
-            self.pass_on(&mut chunk, CHUNK, &mut clock)?;
-        }
-        stuffing.end_line(&mut chunk);
-        self.pass_on(&mut chunk, RECORD, &mut clock)?;
-        stuffing.finish(&mut chunk);
-        // Only PIPELINING lets a command leave before the reply to the end (RFC 2920 section 3.1).
-        let quit_along = self.offers.pipelining && !manner.more;
-        if quit_along {
-            chunk.extend_from_slice(Quit.to_string().as_bytes());
-        }
-        // One record: if it does not leave whole, the server never sees the end of the message.
-        self.pass_on(&mut chunk, 0, &mut clock)?;
-        self.wire.yield_to_signals(Some(self.limits.grace));
-        let size = content.header.len() + content.body.len();
-        for line in [&format!("[message of {size} octets]"), "."] {
-            show(watch, Direction::Sent, line);
-        }
-        if quit_along {
-            show(watch, Direction::Sent, "QUIT");
-            return self.confirmation(watch);
-        }
-        let confirmed = self.confirmation(watch);
-        if manner.more {
-            return confirmed;
-        }
-        // Whether it arrives or not, the reply stands.
-        let quit = Quit.to_string();
-        let mut clock = Clock::stage(self.limits.head_start);
-        if self.wire.send(quit.as_bytes(), &mut clock).is_ok() {
-            show(watch, Direction::Sent, &quit);
-        }
-        confirmed
-    }
-
-    /// Sends what has gathered if it is more than `most`.
-    fn pass_on(
-        &mut self,
-        chunk: &mut Vec<u8>,
-        most: usize,
-        clock: &mut Clock,
-    ) -> Result<(), Failure> {
-        if chunk.len() <= most {
-            return Ok(());
-        }
-        // A reply that is here before the final dot can only refuse.
-        self.ready(Stage::Body)?;
-        if let Err(broken) = self.wire.send(chunk, clock) {
-            let refusal = self.wire.last_words().filter(Reply::negative);
-            return Err(match refusal {
-                Some(reply) => {
-                    let reply = reply.without(&self.secret);
-                    dialogue::judge_message(Stage::Body, &self.user, &reply)
-                }
-                None => broken.failure(Stage::Body, &self.context(None)),
-            });
-        }
-        chunk.clear();
-        Ok(())
-    }
-
-    fn confirmation(&mut self, watch: &mut Watch<'_>) -> Result<Receipt, Failure> {
-        let mut clock = Clock::stage(self.limits.end);
-        let reply = match self.wire.receive(&mut clock) {
-            Ok(reply) => reply.without(&self.secret),
-            Err(broken) => return Err(broken.unsure(&self.context(None))),
-        };
-        show_reply(watch, &reply);
-        if reply.negative() {
-            return Err(dialogue::judge_message(Stage::End, &self.user, &reply));
-        }
-        if reply.code() != 250 {
-            return Err(Failure::unsure("the message may have been delivered")
-                .because(format!(
-                    "the server's last word makes no sense: {}",
-                    reply.quote()
-                ))
-                .fix("look into Sent Items of the mailbox before sending it again")
-                .at(Stage::End)
-                .with_code(reply.code())
-                .with_reason("garbage"));
-        }
-        Ok(Receipt {
-            verdicts: Vec::new(),
-            reply: reply.quote(),
-            message_id: dialogue::message_id(&reply),
-            peer: self.offers.name.clone(),
-        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! A scripted server on loopback and what the session makes of it.
 
+mod ahead;
+
 use super::*;
 use crate::mail::dsn::Dsn;
 use crate::outcome::Fate;
