@@ -199,7 +199,7 @@ impl Reading {
                 .because(format!("{path} cannot be read ({err})"))
                 .fix(
                     "token.0, token.1 and token.lock have to be root:sendmail365 with mode 0660, their \
-                     directory root:sendmail365 0750",
+                     directory root:sendmail365 0750; a user's own are his alone, 0600 and 0700",
                 )
                 .with_err(err)
                 .with_reason("unreadable"),
@@ -207,7 +207,8 @@ impl Reading {
     }
 }
 
-pub(super) const LOGIN: &str = "run `sendmail365 login --import FILE` as root";
+pub(super) const LOGIN: &str =
+    "run `sendmail365 login --import FILE` as root, or as the user whose settings these are";
 
 /// Opens the first lock file that exists; it is never made here.
 pub(crate) fn open_lock(dirs: &[PathBuf]) -> io::Result<File> {

@@ -187,8 +187,8 @@ impl Claims {
         Err(unfit(account, "user")
             .because(format!("it belongs to {actual}, not to {}", account.user))
             .fix(format!(
-                "run `sendmail365 login --import FILE` as root with a token of {}; if {actual} may send as {}, \
-                 set user = \"{actual}\" under [account]",
+                "run `sendmail365 login --import FILE` with a token of {}, as root or as the user whose \
+                 settings these are; if {actual} may send as {}, set user = \"{actual}\" under [account]",
                 account.user, account.mailbox
             )))
     }
@@ -203,7 +203,8 @@ impl Claims {
         Err(unfit(account, "tenant")
             .because(format!("it belongs to tenant {actual}, not to {}", account.tenant))
             .fix(format!(
-                "correct tenant under [account], or run `sendmail365 login --import FILE` as root with a token of {}",
+                "correct tenant under [account], or run `sendmail365 login --import FILE` with a token of {}, as root \
+                 or as the user whose settings these are",
                 account.user
             )))
     }
@@ -243,7 +244,8 @@ impl Claims {
             .because(format!("the token permits `{scopes}`, which lacks SMTP.Send"))
             .fix(format!(
                 "add SMTP.Send (delegated) under API permissions of the registration, {SCOPE_CURE}, \
-                 then run `sendmail365 login --import FILE` as root with a new token"
+                 then run `sendmail365 login --import FILE` with a new token, as root or as the user whose \
+                 settings these are"
             )))
     }
 }

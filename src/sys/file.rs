@@ -120,7 +120,6 @@ pub fn space(path: &Path) -> io::Result<Space> {
     })
 }
 
-/// The first of `path` and its parents that somebody other than root or `owner` could replace.
 /// Opens a file that all processes of the host share, for reading and writing.
 ///
 /// Never made here: a process that merely sends mail cannot give it the right owner, and O_CREAT on
@@ -177,15 +176,16 @@ pub fn make_shared(path: &Path) -> io::Result<()> {
 ///
 /// A directory with the sticky bit protects the entries in it, as /tmp does. Where there is no such
 /// name, what is opened afterwards is what was judged.
-pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<PathBuf>> {
+pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<Replaceable>> {
     // Fails where links go round in circles or too deep, so the loop below has an end.
     path.canonicalize()?;
     let mut names = vec![std::path::absolute(path)?];
     while let Some(name) = names.pop() {
         for step in name.ancestors() {
             let metadata = std::fs::symlink_metadata(step)?;
-            if is_replaceable(&metadata, owner) {
-                return Ok(Some(step.to_owned()));
+            let found = Replaceable::judge(step, &metadata, owner);
+            if found.foreign || found.writable {
+                return Ok(Some(found));
             }
             if metadata.is_symlink() {
                 let target = std::fs::read_link(step)?;
@@ -196,14 +196,63 @@ pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<PathB
     Ok(None)
 }
 
-fn is_replaceable(metadata: &Metadata, owner: u32) -> bool {
-    let foreign = metadata.uid() != 0 && metadata.uid() != owner;
-    let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-    // The mode of a link means nothing.
-    let shielded = sticky || metadata.is_symlink();
-    let writable = metadata.mode() & 0o002 != 0;
-    let group_writable = metadata.mode() & 0o020 != 0 && metadata.gid() != 0;
-    foreign || !shielded && (writable || group_writable)
+/// A name that somebody else could replace, and what lets him.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Replaceable {
+    path: PathBuf,
+    /// Whose it is.
+    uid: u32,
+    /// Somebody besides root who may own it.
+    owner: u32,
+    foreign: bool,
+    writable: bool,
+}
+
+impl Replaceable {
+    fn judge(path: &Path, metadata: &Metadata, owner: u32) -> Replaceable {
+        let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+        // The mode of a link means nothing.
+        let shielded = sticky || metadata.is_symlink();
+        let writable = metadata.mode() & 0o002 != 0;
+        let group_writable = metadata.mode() & 0o020 != 0 && metadata.gid() != 0;
+        Replaceable {
+            path: path.to_owned(),
+            uid: metadata.uid(),
+            owner,
+            foreign: metadata.uid() != 0 && metadata.uid() != owner,
+            writable: !shielded && (writable || group_writable),
+        }
+    }
+
+    /// Which name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is wrong with it.
+    pub fn why(&self) -> String {
+        let path = self.path.display();
+        match (self.foreign, self.owner) {
+            (true, _) => format!("{path} belongs to uid {}", self.uid),
+            (false, 0) => format!("{path} can be changed by others than root"),
+            (false, _) => format!("{path} can be changed by others than root and this user"),
+        }
+    }
+
+    /// The command that mends it.
+    pub fn cure(&self) -> String {
+        let path = self.path.display();
+        let (chown, chmod) = (
+            format!("chown -h root {path}"),
+            format!("chmod go-w {path}"),
+        );
+        match (self.foreign, self.writable) {
+            (true, true) => format!("as root: {chown} && {chmod}"),
+            (true, false) => format!("as root: {chown}"),
+            (false, _) if self.uid == 0 => format!("as root: {chmod}"),
+            (false, _) => chmod,
+        }
+    }
 }
 
 /// The system's name of an error, such as `ENOSPC`, for the log.
@@ -285,13 +334,39 @@ mod tests {
         symlink("/etc/passwd", open.join("link")).unwrap();
         symlink("../open/link", safe.join("link")).unwrap();
         let owner = std::fs::metadata(&root).unwrap().uid();
-        let judged = |path: PathBuf| replaceable_by_others(&path, owner).unwrap();
+        let judged = |path: PathBuf| {
+            let found = replaceable_by_others(&path, owner).unwrap();
+            found.map(|found| found.path().to_owned())
+        };
         assert_eq!(judged(safe.join("link")), None);
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
         for link in [open.join("link"), safe.join("link")] {
             assert!(judged(link).unwrap().ends_with("open"));
         }
         std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn the_cure_changes_no_more_than_what_is_wrong() {
+        let found = |uid, foreign, writable| Replaceable {
+            path: PathBuf::from("/a"),
+            uid,
+            owner: 7,
+            foreign,
+            writable,
+        };
+        for (found, cure) in [
+            (found(0, false, true), "as root: chmod go-w /a"),
+            (found(7, false, true), "chmod go-w /a"),
+            (found(9, true, false), "as root: chown -h root /a"),
+            (
+                found(9, true, true),
+                "as root: chown -h root /a && chmod go-w /a",
+            ),
+        ] {
+            assert_eq!(found.cure(), cure);
+        }
+        assert_eq!(found(9, true, true).why(), "/a belongs to uid 9");
     }
 
     #[test]
