@@ -26,8 +26,9 @@ pub struct Invoked {
     pub program: String,
     /// What is asked for.
     pub invocation: Result<Invocation, Failure>,
-    /// The caller may be writing a message: standard input has to be read to its end before the
-    /// program exits, or a caller that is killed by SIGPIPE never learns the reason.
+    /// The caller may be writing a message, in words that are not understood too: standard input
+    /// has to be read to its end before the program exits, or a caller that is killed by SIGPIPE
+    /// never learns the reason.
     pub drain: bool,
     /// Nothing is to be said on standard error of a message that fails, or of words that cannot be
     /// understood (`-oeq`, as far as it was seen before them).
@@ -61,8 +62,11 @@ pub enum Invocation {
     Login(Login),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
-    /// Something that this version knows but cannot do, in words; the caller reports 70.
-    Later { what: &'static str },
+    /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
+    Later {
+        what: &'static str,
+        cure: &'static str,
+    },
 }
 
 /// A message to send, as the options describe it.
@@ -152,7 +156,7 @@ pub struct Login {
     /// The settings to use instead of the host's (`-C`).
     pub config: Option<PathBuf>,
     /// The file that holds the refresh token; `-` is standard input.
-    pub import: Option<PathBuf>,
+    pub import: PathBuf,
 }
 
 /// Something to be done with the queue other than running it.

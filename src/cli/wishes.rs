@@ -40,13 +40,16 @@ pub(super) enum Mode {
     Run,
     Version,
     Nothing,
-    /// A mode that will never be there, and why.
-    Refused(&'static str),
 }
 
-pub(super) const DAEMON: Mode =
-    Mode::Refused("there is no daemon; each call sends its message while the caller waits");
-pub(super) const RULES: Mode = Mode::Refused("there are no rewriting rules to test");
+/// A mode, or why it will never be there.
+pub(super) type Offered = Result<Mode, &'static str>;
+
+pub(super) const DAEMON: Offered = Err(
+    "there is no daemon: each call sends its message while the caller waits, and \
+     sendmail365-queue.timer runs the queue",
+);
+pub(super) const RULES: Offered = Err("there are no rewriting rules to test");
 
 pub(super) fn from_header(w: &mut Wishes) {
     w.submission.recipients_from_header = true;
