@@ -54,18 +54,21 @@ pub fn import(
 
 /// Makes the files that submissions share but cannot make. The sign-in stands without them.
 fn make_room(config: &Config) {
-    let made = config
-        .gate()
-        .create_missing()
-        .map_err(|error| error.to_string());
+    let dir = config.state_dir.display();
+    let made = config.gate().create_missing().map_err(|error| {
+        Failure::new(
+            Class::CannotCreate,
+            "the files that all submissions share cannot be made",
+        )
+        .because(format!("{dir}: {error}"))
+        .fix("the directory has to be root:sendmail365 with mode 0750, or this user's own")
+    });
     let spool = match config.queue.enabled {
-        true => config
-            .spool()
-            .prepare()
-            .map_err(|failure| failure.lines("").join("")),
+        true => config.spool().prepare(),
         false => Ok(()),
     };
-    for trouble in [made, spool].into_iter().filter_map(Result::err) {
+    for failure in [made, spool].into_iter().filter_map(Result::err) {
+        let trouble = failure.one_line();
         stdio::complain(&format!("sendmail365: {}", printable(trouble.as_bytes())));
     }
 }

@@ -148,7 +148,7 @@ impl Store {
             }
         });
         let generation = Survey::of(&self.dirs).generation();
-        let mut failure = Failure::new(Class::CannotCreate, "the sign-in cannot be stored");
+        let mut failure: Option<Failure> = None;
         for (place, dir) in self.dirs.iter().enumerate() {
             match shelf::create(dir, generation, slot) {
                 Ok(()) => {
@@ -161,15 +161,15 @@ impl Store {
                 Err(error) => {
                     let err = error_name(&error);
                     sought.warn("token-kept", |line| line.word("err", &err));
-                    failure = failure
-                        .because(format!("{}: {error}", dir.display()))
-                        .with_err(err);
+                    let why = format!("{}: {error}", dir.display());
+                    failure = Some(match failure {
+                        None => not_stored().because(why).with_err(err),
+                        Some(first) => first.also(why),
+                    });
                 }
             }
         }
-        Err(failure
-            .fix("run this as root, and check that the file system can be written")
-            .at(Stage::Token))
+        Err(failure.unwrap_or_else(not_stored))
     }
 
     fn wait(&self, sought: &Sought<'_>) -> Result<Turn, Failure> {
@@ -268,6 +268,15 @@ impl Store {
             }
         }
     }
+}
+
+fn not_stored() -> Failure {
+    Failure::new(Class::CannotCreate, "the sign-in cannot be stored")
+        .fix(
+            "run it as root, or as the user whose settings these are, and see that the file system can be \
+             written",
+        )
+        .at(Stage::Token)
 }
 
 impl Sought<'_> {
