@@ -9,7 +9,7 @@ use super::octets::{Stored, peek_uid};
 use super::protocol::{self, Committed, Parcel, Room, Trouble};
 use super::state::State;
 use super::sweep::{Failed, in_use};
-use super::trouble::{explain, open_to_all};
+use super::trouble::{explain, explain_lock, open_to_all};
 use crate::outcome::{Class, Failure, QueueId, Stage};
 use crate::sys::file::{open_existing, space};
 use crate::sys::random;
@@ -249,7 +249,10 @@ impl Spool {
     /// The right to run the queue; none while another process has it.
     pub fn runner_lock(&self) -> Result<Option<RunnerLock>, Failure> {
         let path = self.root.join(RUNNER_LOCK);
-        let blame = |error| explain("the queue cannot be run", &path, &error);
+        // Without the directories they are what has to be made first.
+        let root = fs::metadata(&self.root)
+            .map_err(|error| explain("the queue cannot be run", &self.root, &error))?;
+        let blame = |error| explain_lock(&path, root.uid() != 0, &error);
         let file = open_existing(&path, true).map_err(blame)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(RunnerLock(file))),
@@ -355,8 +358,8 @@ fn listed(id: QueueId, path: &Path, metadata: &Metadata, account: u32) -> Listed
     }
 }
 
-/// Who handed in the message of a file. Through the helper socket the service account owns every
-/// file; then the file says for whom, and only that account or root can have written it.
+/// Who handed in the message of a file. One that the service account or root owns may have been
+/// written for somebody else; then the file says for whom, and nobody else can have written it.
 pub(super) fn submitter(path: &Path, owner: u32, account: u32) -> u32 {
     let vouched = owner == account || owner == 0;
     let uid = vouched.then(|| peek(path).ok().flatten()).flatten();
