@@ -191,7 +191,9 @@ impl<'a> Job<'a> {
 
     fn check(&self, named: Option<&Path>, program: &str) -> Result<Outcome, Failure> {
         let config = self.configure(named).map_err(check::as_fault)?;
-        check::check(&config, self.caller, program)
+        let location = locate(named);
+        let hosts = location.is_hosts().then_some(location.path.as_path());
+        check::check(&config, hosts, self.caller, program)
     }
 
     fn desk<'d>(&'d self, config: &'d Config, journal: &'d Journal<'d>, host: &'d str) -> Desk<'d> {

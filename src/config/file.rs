@@ -8,7 +8,7 @@ use crate::mail::aliases::{Aliases, BadLine};
 use crate::oauth;
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp;
-use crate::sys::caller::{Caller, host_name};
+use crate::sys::caller::{ACCOUNT, Caller, host_name};
 use crate::sys::file::{read_regular, replaceable_by_others};
 use crate::sys::log::Log;
 use crate::sys::roots::Roots;
@@ -22,9 +22,6 @@ const FILE_SIZE_MAX: u64 = 1024 * 1024;
 
 /// Largest bundle of certificate authorities; the system's has 220 KiB.
 const BUNDLE_SIZE_MAX: u64 = 16 * 1024 * 1024;
-
-/// Who runs the queue of an installed system.
-const ACCOUNT: &str = "sendmail365";
 
 const FORBIDDEN: &str = "let this user read it, and pass the directories above it";
 

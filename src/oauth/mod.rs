@@ -28,6 +28,7 @@ use std::time::{Duration, SystemTime};
 use store::{Renewal, Sought};
 use token::{RefreshToken, seconds};
 
+pub use shelf::files;
 pub use store::Store;
 pub use token::AccessToken;
 

@@ -23,6 +23,13 @@ use zeroize::Zeroizing;
 pub(super) const SLOTS: [&str; 2] = ["token.0", "token.1"];
 pub(super) const LOCK: &str = "token.lock";
 
+/// The files of a sign-in in these directories, whether they are there or not.
+pub fn files(dirs: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let names = SLOTS.into_iter().chain([LOCK]);
+    dirs.iter()
+        .flat_map(move |dir| names.clone().map(|name| dir.join(name)))
+}
+
 /// What every slot of every directory held at one moment.
 pub(crate) struct Survey(Vec<Reading>);
 

@@ -11,6 +11,7 @@
 //! the queue brings it.
 
 mod annex;
+mod audit;
 pub mod caps;
 pub mod carrier;
 pub mod choice;

@@ -9,7 +9,7 @@ use super::octets::{Stored, peek_uid};
 use super::protocol::{self, Committed, Parcel, Room, Trouble};
 use super::state::State;
 use super::sweep::{Failed, in_use};
-use super::trouble::{explain, explain_lock, open_to_all};
+use super::trouble::{explain, explain_lock, wrong_owner};
 use crate::outcome::{Class, Failure, QueueId, Stage};
 use crate::sys::file::{open_existing, space};
 use crate::sys::random;
@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-const RUNNER_LOCK: &str = "runner.lock";
+pub(super) const RUNNER_LOCK: &str = "runner.lock";
 
 const NOT_QUEUED: &str = "the message cannot be queued";
 
@@ -315,7 +315,7 @@ impl Spool {
         let path = self.rooms().room(room);
         let metadata = fs::metadata(&path).map_err(|error| explain(NOT_QUEUED, &path, &error))?;
         if metadata.mode() & 0o002 != 0 {
-            return Err(open_to_all(NOT_QUEUED, &path));
+            return Err(wrong_owner(NOT_QUEUED, &path));
         }
         let frame = deposit.entry.frame(deposit.message);
         let mut pieces = vec![frame.head.as_slice()];
@@ -736,7 +736,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_spool_that_is_missing_or_open_to_all_is_named_with_its_cure() {
+    fn a_spool_that_is_missing_or_wrong_owner_is_named_with_its_cure() {
         let scratch = Scratch::new();
         let queue = scratch.path("queue", "");
         fs::set_permissions(&queue, Permissions::from_mode(0o777)).unwrap();

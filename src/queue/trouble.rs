@@ -40,8 +40,9 @@ pub(super) fn explain(what: &str, path: &Path, error: &Error) -> Failure {
     }
 }
 
-/// The failure where a directory that anybody may write to is no spool.
-pub(super) fn open_to_all(what: &str, path: &Path) -> Failure {
+/// The failure where a directory that is there is no spool: anybody may write to it, or those who
+/// have to may not.
+pub(super) fn wrong_owner(what: &str, path: &Path) -> Failure {
     let failure = Failure::defer(what).at(Stage::Queue).with_err("EPERM");
     wrong_mode(failure, &path.display().to_string())
 }

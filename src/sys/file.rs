@@ -1,6 +1,7 @@
 //! Files that others may try to replace: opened first, judged on the descriptor.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
+use super::caller::Account;
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -196,6 +197,30 @@ pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<Repla
     Ok(None)
 }
 
+/// The first name on the way to `path` whose owner and mode keep an account out: directories have to
+/// let it pass, and the file has to give it the rights `wanted` (4 to read, 2 to write, 1 to pass).
+///
+/// Lists of access rights are not asked.
+pub fn closed_to(account: &Account, path: &Path, wanted: u32) -> io::Result<Option<PathBuf>> {
+    let real = path.canonicalize()?;
+    let mut steps: Vec<&Path> = real.ancestors().collect();
+    steps.reverse();
+    for step in steps {
+        let wanted = if step == real { wanted } else { 1 };
+        let metadata = std::fs::metadata(step)?;
+        let shift = match (metadata.uid() == account.uid, metadata.gid() == account.gid) {
+            (true, _) => 6,
+            (false, true) => 3,
+            (false, false) => 0,
+        };
+        if account.uid != 0 && metadata.mode() >> shift & wanted != wanted {
+            let named = if step == real { path } else { step };
+            return Ok(Some(named.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
 /// A name that somebody else could replace, and what lets him.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Replaceable {
@@ -367,6 +392,33 @@ mod tests {
             assert_eq!(found.cure(), cure);
         }
         assert_eq!(found(9, true, true).why(), "/a belongs to uid 9");
+    }
+
+    #[test]
+    fn a_file_is_closed_where_the_first_right_is_missing() {
+        use std::os::unix::fs::PermissionsExt;
+        let number = crate::sys::random::number().unwrap();
+        let root = std::env::temp_dir().join(format!("sendmail365-closed-{number:x}"));
+        let path = root.join("file");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&path, "").unwrap();
+        let found = std::fs::metadata(&path).unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        let (owner, other) = (found.uid() + 1, found.uid() + 2);
+        std::os::unix::fs::chown(&path, None, Some(found.gid())).unwrap();
+        let closed = |uid, gid, wanted| closed_to(&Account { uid, gid }, &path, wanted).unwrap();
+        set(&root, 0o711);
+        set(&path, 0o640);
+        assert_eq!(closed(owner, found.gid(), 4), None);
+        assert_eq!(closed(owner, found.gid(), 6), Some(path.clone()));
+        assert_eq!(closed(other, found.gid() + 1, 4), Some(path.clone()));
+        set(&root, 0o700);
+        let theirs = root.canonicalize().unwrap();
+        assert_eq!(closed(owner, found.gid(), 4), Some(theirs));
+        assert_eq!(closed(0, 0, 6), None);
+        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
