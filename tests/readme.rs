@@ -151,7 +151,9 @@ fn what_the_readme_installs_passes_the_check_and_nothing_less_does() {
     root(&format!("set -e; (\n{made}\n)\n{configure}"))
         .exits(0)
         .silently();
-    root("sendmail365 login --import token.txt").exits(0);
+    let ran = root("sendmail365 login --import token.txt");
+    ran.exits(0);
+    assert!(!ran.stdout.contains("crontab"), "the timer runs it");
     fs::remove_file(machine.host.path("home/token.txt")).unwrap();
     root("sendmail365 --check").exits(0).silently();
 

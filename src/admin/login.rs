@@ -1,6 +1,7 @@
 //! `login --import`: a refresh token from elsewhere, kept only once a refresh has proved it.
 
 use crate::config::Config;
+use crate::config::paths::locate;
 use crate::oauth;
 use crate::outcome::{Class, Failure, Outcome, printable};
 use crate::sys::file::read_regular;
@@ -8,7 +9,7 @@ use crate::sys::log::Journal;
 use crate::sys::secret::Secret;
 use crate::sys::stdio;
 use std::io;
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::time::SystemTime;
 
 /// Largest token file; a refresh token has about 2 KiB.
@@ -48,8 +49,21 @@ pub fn import(
         printable(tenant.as_bytes()),
         printable(config.account.mailbox.as_bytes()),
     ));
+    if config.queue.enabled && config.callers_own && !locate(named).is_hosts() {
+        stdio::say(&run_it_yourself(named));
+    }
     make_room(config);
     Ok(Outcome::Done)
+}
+
+/// The timer of the host runs the host's queue only.
+fn run_it_yourself(named: Option<&Path>) -> String {
+    let absolute = named.map(|path| absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let option = absolute.map_or_else(String::new, |path| format!(" -C {}", path.display()));
+    format!(
+        "next: have your queue run every minute, which nobody does for you, by a line of your crontab:\n\
+         * * * * * /usr/sbin/sendmail365 -q{option} >/dev/null 2>&1\n"
+    )
 }
 
 /// Makes the files that submissions share but cannot make. The sign-in stands without them.
