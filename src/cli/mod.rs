@@ -80,7 +80,7 @@ pub struct Submission {
     pub recipients_from_header: bool,
     /// A line with a lone dot is text (`-i`).
     pub dot_is_text: bool,
-    /// The envelope sender asked for (`-f`); the empty word and `<>` are the null sender.
+    /// The envelope sender asked for (`-f`); the empty word and `<>` ask for the null sender.
     pub sender: Option<OsString>,
     /// Take the envelope sender from the From field; never together with `sender`.
     pub sender_from_header: bool,
