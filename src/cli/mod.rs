@@ -94,8 +94,6 @@ pub struct Submission {
     pub delivery: Delivery,
     /// Say nothing on standard error, only in the exit status (`-oeq`).
     pub quiet: bool,
-    /// What the caller says of the body (`-B`).
-    pub body: Option<BodyType>,
     /// What the caller wants to hear of the delivery.
     pub dsn: Dsn,
     /// What was accepted and has no effect, for the log: escaped and cut.
@@ -141,13 +139,6 @@ pub enum Delivery {
     Background,
     /// By the next run of the queue.
     QueueOnly,
-}
-
-/// The body type of RFC 6152.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyType {
-    SevenBit,
-    EightBitMime,
 }
 
 /// The verb `login` with a token from elsewhere.

@@ -1,8 +1,6 @@
 //! What was typed, before it is known whether it makes sense, and how each option notes its wish.
 
-use super::{
-    BodyType, Delivery, Invocation, QueueFilter, QueuePart, QueueRun, Submission, misuse, shown,
-};
+use super::{Delivery, Invocation, QueueFilter, QueuePart, QueueRun, Submission, misuse, shown};
 use crate::mail::dsn::{Envid, Notify, Ret};
 use crate::outcome::Failure;
 use std::ffi::{OsStr, OsString};
@@ -121,12 +119,12 @@ pub(super) fn account(w: &mut Wishes, _: OsString) -> Result<(), Failure> {
 }
 
 pub(super) fn body(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
-    match value {
-        value if value.eq_ignore_ascii_case("7BIT") => w.submission.body = Some(BodyType::SevenBit),
-        value if value.eq_ignore_ascii_case("8BITMIME") => {
-            w.submission.body = Some(BodyType::EightBitMime);
-        }
-        value => note(w, "-B", &value),
+    // The body itself tells its type.
+    if !["7BIT", "8BITMIME"]
+        .iter()
+        .any(|known| value.eq_ignore_ascii_case(known))
+    {
+        note(w, "-B", &value);
     }
     Ok(())
 }

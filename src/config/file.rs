@@ -338,7 +338,6 @@ mod tests {
                 uid: 33,
                 login: login.to_owned(),
                 full_name: Vec::new(),
-                home: None,
             };
             forbidden(&location, &caller)
         };

@@ -87,7 +87,6 @@ mod tests {
             uid,
             login: "joe".to_owned(),
             full_name: Vec::new(),
-            home: None,
         }
     }
 

@@ -111,8 +111,6 @@ pub struct SignedIn {
     pub user: Option<String>,
     /// The tenant's id, if the token tells.
     pub tenant: Option<String>,
-    /// End of the first access token.
-    pub expires_at: SystemTime,
 }
 
 impl SignIn<'_> {

@@ -21,7 +21,6 @@ pub mod stdio;
 mod wire;
 
 pub use broken::interrupted;
-pub use causes::explain;
 pub use session::Session;
 
 use crate::mail::dsn::Dsn;

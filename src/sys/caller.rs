@@ -6,7 +6,6 @@
 
 use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 
 /// The one who started the program.
 #[derive(Debug, Clone)]
@@ -17,8 +16,6 @@ pub struct Caller {
     pub login: String,
     /// The name for a generated From: `NAME`, else the database's full name; any octets.
     pub full_name: Vec<u8>,
-    /// Home directory by the database, never by `HOME`.
-    pub home: Option<PathBuf>,
 }
 
 /// The account that runs the queue of an installed system.
@@ -71,14 +68,10 @@ impl Caller {
         let listed = entry
             .as_ref()
             .map(|entry| full_name(&entry.gecos, &entry.login));
-        let home = entry
-            .filter(|entry| !entry.home.is_empty())
-            .map(|entry| PathBuf::from(OsString::from_vec(entry.home)));
         Caller {
             uid,
             login,
             full_name: hint.or(listed).unwrap_or_default(),
-            home,
         }
     }
 
@@ -115,7 +108,6 @@ struct Entry {
     account: Account,
     login: Vec<u8>,
     gecos: Vec<u8>,
-    home: Vec<u8>,
 }
 
 #[expect(unsafe_code, reason = "libc call")]
@@ -157,7 +149,6 @@ fn look_up(
         },
         login: copy(entry.pw_name),
         gecos: copy(entry.pw_gecos),
-        home: copy(entry.pw_dir),
     })
 }
 
