@@ -108,7 +108,7 @@ fn the_commands_of_the_readme_lead_to_a_first_mail() {
 /// Settings, directories and lock as the README makes them, and what root is told of what is not so.
 #[test]
 fn what_the_readme_installs_passes_the_check_and_nothing_less_does() {
-    let Some(mut machine) = Machine::with(&["install", "/etc/passwd"]) else {
+    let Some(mut machine) = Machine::with(&["install", "setpriv"]) else {
         return;
     };
     let host = &mut machine.host;
@@ -156,6 +156,16 @@ fn what_the_readme_installs_passes_the_check_and_nothing_less_does() {
     assert!(!ran.stdout.contains("crontab"), "the timer runs it");
     fs::remove_file(machine.host.path("home/token.txt")).unwrap();
     root("sendmail365 --check").exits(0).silently();
+    // Silence has to mean that the account can do it; nobody else is told that he could.
+    let as_user = |uid: u32, line: &str| {
+        let ids = format!("--reuid={uid} --regid={uid} --clear-groups");
+        root(&format!("setpriv {ids} {line}"))
+    };
+    as_user(4365, "sendmail365 -q").exits(0).silently();
+    as_user(65534, "sendmail -i a@example.com")
+        .exits(78)
+        .in_two_lines()
+        .says("only root can send with it in this version");
 
     for (fault, said) in [
         (
