@@ -6,7 +6,8 @@
 //! /etc ─────────── config ─► Config ─────┤                            ▼
 //!                                      run ── Submit ──► submit ◄── Envelope
 //!                                       │                  ├─ oauth: the cached token, or one refresh
-//!                                       └─ others ► admin  └─ smtp: one session, one verdict
+//!                                       ├─ -q ──► submit   ├─ smtp: one session, one verdict
+//!                                       └─ others ► admin  └─ queue: what the server did not take
 //!                                                              │
 //!                    exit code ◄── main ◄── Outcome or Failure ┘
 //! ```

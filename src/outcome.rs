@@ -318,13 +318,26 @@ impl Failure {
         self.0.retry_after
     }
 
-    /// The lines for stderr, without line ends: what and why, further faults, then the cure.
-    pub fn lines(&self, program: &str) -> Vec<String> {
-        let first = match &self.0.why {
+    /// All of it in one line, for a reply or as part of another failure; not escaped yet.
+    pub fn one_line(&self) -> String {
+        let mut text = self.first();
+        for more in self.0.also.iter().chain(&self.0.fix) {
+            text.push_str("; ");
+            text.push_str(more);
+        }
+        text
+    }
+
+    fn first(&self) -> String {
+        match &self.0.why {
             Some(why) => format!("{}: {why}", self.0.what),
             None => self.0.what.clone(),
-        };
-        [&first]
+        }
+    }
+
+    /// The lines for stderr, without line ends: what and why, further faults, then the cure.
+    pub fn lines(&self, program: &str) -> Vec<String> {
+        [&self.first()]
             .into_iter()
             .chain(&self.0.also)
             .chain(&self.0.fix)
@@ -368,6 +381,13 @@ mod tests {
                 "sendmail: run `sendmail365 login` as root",
             ]
         );
+    }
+
+    #[test]
+    fn one_line_holds_all_of_it() {
+        let failure = Failure::defer("a").because("b").also("c").fix("d");
+        assert_eq!(failure.one_line(), "a: b; c; d");
+        assert_eq!(Failure::defer("a").one_line(), "a");
     }
 
     #[test]

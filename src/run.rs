@@ -52,7 +52,7 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         Ok(Err(failure)) => failure,
         Err(_) => {
             stdio::complain(&format!(
-                "{program}: the message was not sent; please report the line above"
+                "{program}: the job was not finished; please report the line above"
             ));
             return Class::Software.code();
         }
@@ -147,7 +147,7 @@ impl<'a> Job<'a> {
             Ok(Invocation::Help) => stdio::say(&format!("{}\n", cli::help(program))),
             Ok(Invocation::Version) => stdio::say(&format!("{}\n", cli::version())),
             Ok(Invocation::Nothing) => {}
-            Ok(Invocation::Later { what }) => return Err(later(what)),
+            Ok(Invocation::Later { what, cure }) => return Err(later(what, cure)),
             Ok(Invocation::Login(wishes)) => return self.login(&wishes),
             Ok(Invocation::Queue(work)) => {
                 let config = self.configure(work.config.as_deref())?;
@@ -200,7 +200,9 @@ impl<'a> Job<'a> {
 
     fn check(&self, named: Option<&Path>, program: &str) -> Result<Outcome, Failure> {
         let config = self.configure(named).map_err(check::as_fault)?;
-        check::check(&config, self.caller, program)
+        let location = locate(named);
+        let hosts = location.is_hosts().then_some(location.path.as_path());
+        check::check(&config, hosts, self.caller, program)
     }
 
     fn desk<'d>(&'d self, config: &'d Config, journal: &'d Journal<'d>, host: &'d str) -> Desk<'d> {
@@ -264,9 +266,6 @@ impl<'a> Job<'a> {
     }
 
     fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {
-        let Some(import) = &wishes.import else {
-            return Err(later("signing in without --import"));
-        };
         let named = wishes.config.as_deref();
         if self.caller.uid != 0 && !locate(named).callers_own {
             return Err(
@@ -276,7 +275,8 @@ impl<'a> Job<'a> {
             );
         }
         let config = self.configure(named)?;
-        login::import(import, named, &config, &self.journal(&config.log), self.now)
+        let journal = self.journal(&config.log);
+        login::import(&wishes.import, named, &config, &journal, self.now)
     }
 
     /// Reads the configuration; one that the caller chose is read with his own rights only.
@@ -328,11 +328,11 @@ fn watch(verbose: bool) -> impl FnMut(Direction, &str) {
 }
 
 /// The answer to a mode that is understood and not there.
-fn later(what: &str) -> Failure {
+fn later(what: &str, cure: &str) -> Failure {
     Failure::new(
         Class::Software,
         format!("{what} is not part of this version"),
     )
-    .because("it sends messages, takes over tokens, checks settings and shows the queue, nothing else yet")
-    .fix("see sendmail365(8) for what there is")
+    .because("it sends messages, runs and tends the queue, takes over tokens and checks settings, no more yet")
+    .fix(cure)
 }

@@ -237,7 +237,7 @@ fn not_taken(
     }
     match keep(kept, Some(&failure), desk) {
         Ok(id) => Ok(Ended::Queued(id, failure)),
-        Err(trouble) => Err(trouble.also(failure.lines("").join(" ").trim_start_matches(": "))),
+        Err(trouble) => Err(trouble.also(failure.one_line())),
     }
 }
 

@@ -4,7 +4,7 @@
 //! without the setgid bit, which comes with the packages, others cannot read the configuration.
 
 mod daemons;
-mod machine;
+pub mod machine;
 mod mailers;
 
 use machine::{Letter, Machine};

@@ -83,7 +83,8 @@ fn a_file_or_folder_that_others_could_replace_is_not_used() {
         let path = host.path(below);
         let before = fs::metadata(&path).unwrap().permissions();
         fs::set_permissions(&path, fs::Permissions::from_mode(before.mode() | 0o002)).unwrap();
-        refused(&host, "can be changed by others");
+        refused(&host, "can be changed by others than root");
+        refused(&host, &format!("as root: chmod go-w {}\n", path.display()));
         fs::set_permissions(&path, before).unwrap();
     }
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
@@ -112,6 +113,13 @@ fn a_ca_file_that_others_could_replace_is_not_trusted() {
     host.set("endpoint", "ca_file", &format!("{fifo:?}"));
     refused(&host, "regular file"); // at once, although nobody writes into it
     fs::remove_file(&fifo).unwrap();
+    host.write("etc/large.pem", "x".repeat(16 * 1024 * 1024 + 1));
+    let large = host.path("etc/large.pem");
+    host.set("endpoint", "ca_file", &format!("{large:?}"));
+    refused(
+        &host,
+        "keep only the certificates of your authorities in it",
+    );
     host.set("endpoint", "ca_file", &format!("{bundle:?}"));
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
 }
@@ -140,7 +148,8 @@ fn a_named_file_is_read_with_the_callers_rights() {
     as_nobody(&shadow)
         .exits(78)
         .in_two_lines()
-        .says("ermission denied");
+        .says("ermission denied")
+        .says("let this user read it");
     fs::remove_file(&shadow).unwrap();
 }
 
@@ -158,20 +167,31 @@ fn the_hosts_sign_in_is_out_of_reach_with_a_configuration_of_ones_own() {
     fs::write(&own, text(&host)).unwrap();
     std::os::unix::fs::chown(&own, Some(65534), None).unwrap();
     fs::set_permissions(&own, fs::Permissions::from_mode(0o644)).unwrap();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command
-        .arg(host.path("usr/sbin/sendmail"))
-        .arg("-C")
-        .arg(&own)
-        .args(["-t", "-i"]);
-    let ran = crate::host::finish(&mut command, MESSAGE.as_bytes());
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        let program = host.path("usr/sbin/sendmail");
+        command.arg(program).arg("-C").arg(&own).args(["-t", "-i"]);
+        crate::host::finish(&mut command, MESSAGE.as_bytes())
+    };
+    let ran = as_nobody();
     ran.exits(78).in_two_lines().says("no credentials");
+    ran.says("name directories of your own in [paths] tokens and state");
     assert_eq!(
         tenant.connections().len() + tenant.token_requests().len(),
         1,
         "the sign-in"
     );
+    // With a directory of his own there only is no sign-in yet.
+    let (home, state) = (host.path("home"), host.path("var/state"));
+    let mut places = text(&host);
+    for theirs in [&tokens, &state] {
+        places = places.replace(theirs.to_str().unwrap(), home.to_str().unwrap());
+    }
+    fs::write(&own, places).unwrap();
+    let ran = as_nobody();
+    ran.exits(78).in_two_lines().says("no credentials");
+    ran.says("sendmail: run `sendmail365 login --import FILE`, with the same -C");
 }
 
 /// C10.

@@ -106,7 +106,7 @@ fn an_input_that_somebody_made_non_blocking_is_waited_for() {
     assert_eq!(tenant.received().len(), 1);
 }
 
-/// I07: design settles 65; the input is read to its end all the same.
+/// I07: the input is read to its end all the same.
 #[test]
 fn a_message_over_the_limit_is_drained_and_refused_with_both_sizes() {
     let tenant = Tenant::start();
@@ -224,6 +224,28 @@ fn what_a_dead_writer_wrote_is_sent() {
     .exits(0)
     .silently();
     assert!(tenant.received()[0].data.ends_with(b"half a li\r\n"));
+}
+
+/// A writer that is killed by SIGPIPE never learns why.
+#[test]
+fn words_that_are_not_understood_cost_no_writer_his_life() {
+    let host = Host::bare(&binary());
+    let message = "x\n".repeat(2_000_000);
+    for line in [
+        "sendmail -q15m -t",
+        "sendmail -bp a@example.com",
+        "sendmail -bd -t",
+        "mailq -t",
+        "newaliases root",
+        "sendmail365 nope",
+        "sendmail365 foo@example.com",
+    ] {
+        let (name, words) = line.split_once(' ').unwrap();
+        let mut command = host.bare_command(name);
+        finish(command.args(words.split(' ')), message.as_bytes())
+            .exits(64)
+            .in_two_lines();
+    }
 }
 
 /// A07.

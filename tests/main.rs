@@ -15,6 +15,7 @@ mod callers;
 mod cases;
 mod configuration;
 mod crash;
+mod cures;
 mod environment;
 mod host;
 mod input;

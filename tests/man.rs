@@ -98,7 +98,7 @@ fn every_example_of_the_settings_is_read_by_the_program() {
         host.sendmail(["-bv", "-n", "a@example.com"], "").exits(0);
         count += 1;
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 6);
 }
 
 /// A page that is there is found from the page that is read first.

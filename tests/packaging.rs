@@ -103,3 +103,47 @@ fn timer_and_cron_start_the_same_run_and_never_both() {
         assert!(!unit.contains("ConditionDirectoryNotEmpty"));
     }
 }
+
+/// A section of a unit.
+fn section(unit: &str, name: &str) -> String {
+    let (_, rest) = unit.split_once(&format!("[{name}]\n")).unwrap();
+    rest.split("\n[").next().unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_users_own_units_do_for_him_what_the_hosts_do() {
+    let unit = |folder, kind| file(&format!("systemd{folder}/sendmail365-queue.{kind}"));
+    for name in ["Timer", "Install"] {
+        let timing = |folder| section(&unit(folder, "timer"), name);
+        assert_eq!(timing("/user"), timing(""));
+    }
+    let (own, hosts) = (unit("/user", "service"), unit("", "service"));
+    for key in ["Type", "ExecStart", "UMask", "NoNewPrivileges"] {
+        assert_eq!(values(&own, key), values(&hosts, key));
+    }
+    for key in ["User", "Group", "ReadWritePaths", "ProtectHome"] {
+        assert!(values(&own, key).is_empty(), "{key}");
+    }
+}
+
+/// What is told to a user is the run that the units start.
+#[test]
+fn a_user_with_a_queue_of_his_own_is_told_to_run_it() {
+    let run = values(&file("systemd/user/sendmail365-queue.service"), "ExecStart")[0].to_owned();
+    let tenant = Tenant::start();
+    let mut host = Host::configured(&binary(), &tenant);
+    let login = |host: &Host| {
+        let token = tenant.refresh_token();
+        let ran = host.run("sendmail365", ["login", "--import", "-"], token.as_bytes());
+        ran.exits(0);
+        ran.stdout
+    };
+    assert!(!login(&host).contains(&run), "the queue is switched off");
+    host.set("queue", "enabled", "true");
+    let config = host.path("etc/config.toml");
+    let line = format!(
+        "\n* * * * * {run} -C {} >/dev/null 2>&1\n",
+        config.display()
+    );
+    assert!(login(&host).contains(&line));
+}

@@ -1,6 +1,7 @@
 //! The README, tried: its settings are a configuration, its commands do what it says.
 
 use crate::binary;
+use crate::callers::machine::Machine;
 use crate::host::{Host, Ran};
 use crate::tenant::{Setup, Tenant};
 use std::fs;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// First words of blocks that build or install; they are what runs this test.
-const NOT_TRIED: [&str; 2] = ["cargo", "tests/run"];
+const NOT_TRIED: [&str; 3] = ["cargo", "tests/run", "install"];
 
 fn readme() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
@@ -102,6 +103,108 @@ fn the_commands_of_the_readme_lead_to_a_first_mail() {
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].recipients, ["you@contoso.com"]);
     fs::remove_file(host.path("home/token.txt")).unwrap();
+}
+
+/// Settings, directories and lock as the README makes them, and what root is told of what is not so.
+#[test]
+fn what_the_readme_installs_passes_the_check_and_nothing_less_does() {
+    let Some(mut machine) = Machine::with(&["install", "setpriv"]) else {
+        return;
+    };
+    let host = &mut machine.host;
+    for (file, line) in [
+        (
+            "passwd",
+            "sendmail365:x:4365:4365::/nonexistent:/usr/sbin/nologin\n",
+        ),
+        ("group", "sendmail365:x:4365:\n"),
+    ] {
+        let there = fs::read_to_string(Path::new("/etc").join(file)).unwrap();
+        host.write(&format!("image/etc/{file}"), there + line);
+    }
+    host.set("queue", "enabled", "true");
+    host.set("paths", "state", "\"/var/lib/sendmail365\"");
+    host.set("paths", "spool", "\"/var/spool/sendmail365\"");
+    for folder in ["lib", "home/packaging"] {
+        fs::create_dir(host.path(folder)).unwrap();
+    }
+    fs::rename(
+        host.path("etc/config.toml"),
+        host.path("home/packaging/config.toml"),
+    )
+    .unwrap();
+    host.write("home/token.txt", machine.tenant.refresh_token());
+    for name in ["token.0", "token.1", "token.lock"] {
+        fs::remove_file(host.path("etc").join(name)).unwrap();
+    }
+    let lib = machine.host.path("lib").display().to_string();
+    let root = |line: &str| machine.shell(&format!("mount --bind {lib} /var/lib; {line}"));
+
+    let blocks = blocks(&readme(), "sh");
+    let install = blocks
+        .iter()
+        .find(|block| block.contains("useradd"))
+        .unwrap();
+    let (_, made) = install.split_once("nologin sendmail365\n").unwrap();
+    let configure = blocks.iter().find(|block| block.starts_with("install"));
+    let configure = configure.unwrap();
+    root(&format!("set -e; (\n{made}\n)\n{configure}"))
+        .exits(0)
+        .silently();
+    let ran = root("sendmail365 login --import token.txt");
+    ran.exits(0);
+    assert!(!ran.stdout.contains("crontab"), "the timer runs it");
+    fs::remove_file(machine.host.path("home/token.txt")).unwrap();
+    root("sendmail365 --check").exits(0).silently();
+    // Silence has to mean that the account can do it; nobody else is told that he could.
+    let as_user = |uid: u32, line: &str| {
+        let ids = format!("--reuid={uid} --regid={uid} --clear-groups");
+        root(&format!("setpriv {ids} {line}"))
+    };
+    as_user(4365, "sendmail365 -q").exits(0).silently();
+    as_user(65534, "sendmail -i a@example.com")
+        .exits(78)
+        .in_two_lines()
+        .says("only root can send with it in this version");
+
+    for (fault, said) in [
+        (
+            "chgrp root /etc/sendmail365/config.toml",
+            "cannot use /etc/sendmail365/config.toml",
+        ),
+        (
+            "chmod 0640 /var/lib/sendmail365",
+            "cannot use /var/lib/sendmail365",
+        ),
+        (
+            "rm /var/spool/sendmail365/runner.lock",
+            "runner.lock does not exist",
+        ),
+        (
+            "chgrp root /var/spool/sendmail365/runner.lock",
+            "the queue cannot be run",
+        ),
+    ] {
+        let ran = root(&format!("{fault}; sendmail365 --check"));
+        ran.exits(78).in_two_lines().says(said);
+        let cure = ran.stderr.lines().nth(1).unwrap();
+        let (_, command) = cure.split_once("as root: ").unwrap();
+        root(&format!("{command} && sendmail365 --check"))
+            .exits(0)
+            .silently();
+    }
+    for (fault, mended) in [
+        ("chown root failed", "chown sendmail365 failed"),
+        ("chmod 0700 queue", "chmod 3770 queue"),
+        ("mv tmp x", "mv x tmp"),
+    ] {
+        let there = "cd /var/spool/sendmail365;";
+        let ran = root(&format!("{there} {fault}; sendmail365 --check"));
+        ran.exits(78).in_two_lines().says("the queue is not ready");
+        root(&format!("{there} {mended}; sendmail365 --check"))
+            .exits(0)
+            .silently();
+    }
 }
 
 #[test]

@@ -248,18 +248,18 @@ fn every_dependency_has_its_reason() {
     }
 }
 
+/// The brackets keep the pattern from finding itself.
 #[test]
 fn nothing_in_the_tree_points_outside_it() {
     let output = std::process::Command::new("git")
         .args([
             "grep",
             "-nE",
-            r"(\.\./shared|/work/|crates\.io|registry\.npmjs)",
+            r"(\.\./[s]hared|/[w]ork/|[c]rates\.io|[r]egistry\.[n]pmjs)",
             "--",
             ".",
             ":!*.lock",
         ])
-        .args([":!tests/tidy.rs"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();

@@ -678,3 +678,51 @@ fn a_token_that_ends_while_the_message_is_read_is_renewed_before_it_is_shown() {
         "the sign-in and a refresh"
     );
 }
+
+/// The first directory is the one that an administrator knows of.
+#[test]
+fn a_sign_in_that_cannot_be_stored_names_every_directory() {
+    let tenant = Tenant::start();
+    let mut host = Host::configured(&binary(), &tenant);
+    host.write("var/file", "");
+    for key in ["tokens", "state"] {
+        let path = host.path("var/file").join(key);
+        host.set("paths", key, &format!("{path:?}"));
+    }
+    let token = tenant.refresh_token();
+    let ran = host.run("sendmail365", ["login", "--import", "-"], token.as_bytes());
+    ran.exits(73);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{ran:#?}");
+    assert!(lines[0].contains("the sign-in cannot be stored: "));
+    assert!(lines[0].contains("/var/file/tokens: ") && lines[1].contains("/var/file/state: "));
+}
+
+#[test]
+fn what_a_sign_in_cannot_make_beside_the_token_is_named_with_its_cure() {
+    let tenant = Tenant::start();
+    let mut host = Host::configured(&binary(), &tenant);
+    host.set("queue", "enabled", "true");
+    host.write("var/file", "");
+    for key in ["state", "spool"] {
+        let path = host.path("var/file").join(key);
+        host.set("paths", key, &format!("{path:?}"));
+    }
+    let token = tenant.refresh_token();
+    let ran = host.run("sendmail365", ["login", "--import", "-"], token.as_bytes());
+    ran.exits(0);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:#?}");
+    let path = |below: &str| host.path("var/file").join(below).display().to_string();
+    for (line, what, path) in [
+        (
+            lines[0],
+            "the files that all submissions share",
+            path("state"),
+        ),
+        (lines[1], "the queue cannot be made", path("spool/tmp")),
+    ] {
+        let named = line.starts_with(&format!("sendmail365: {what}")) && line.contains(&path);
+        assert!(named && line.contains("; "), "{line}");
+    }
+}

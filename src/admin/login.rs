@@ -1,6 +1,7 @@
 //! `login --import`: a refresh token from elsewhere, kept only once a refresh has proved it.
 
 use crate::config::Config;
+use crate::config::paths::locate;
 use crate::oauth;
 use crate::outcome::{Class, Failure, Outcome, printable};
 use crate::sys::file::read_regular;
@@ -8,7 +9,7 @@ use crate::sys::log::Journal;
 use crate::sys::secret::Secret;
 use crate::sys::stdio;
 use std::io;
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::time::SystemTime;
 
 /// Largest token file; a refresh token has about 2 KiB.
@@ -50,24 +51,40 @@ pub fn import(
         printable(tenant.as_bytes()),
         printable(config.account.mailbox.as_bytes()),
     ));
+    if config.queue.enabled && config.callers_own && !locate(named).is_hosts() {
+        stdio::say(&run_it_yourself(named));
+    }
     make_room(config);
     Ok(Outcome::Done)
 }
 
+/// The timer of the host runs the host's queue only.
+fn run_it_yourself(named: Option<&Path>) -> String {
+    let absolute = named.map(|path| absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let option = absolute.map_or_else(String::new, |path| format!(" -C {}", path.display()));
+    format!(
+        "next: have your queue run every minute, which nobody does for you, by a line of your crontab:\n\
+         * * * * * /usr/sbin/sendmail365 -q{option} >/dev/null 2>&1\n"
+    )
+}
+
 /// Makes the files that submissions share but cannot make. The sign-in stands without them.
 fn make_room(config: &Config) {
-    let made = config
-        .gate()
-        .create_missing()
-        .map_err(|error| error.to_string());
+    let dir = config.state_dir.display();
+    let made = config.gate().create_missing().map_err(|error| {
+        Failure::new(
+            Class::CannotCreate,
+            "the files that all submissions share cannot be made",
+        )
+        .because(format!("{dir}: {error}"))
+        .fix("the directory has to be root:sendmail365 with mode 0750, or this user's own")
+    });
     let spool = match config.queue.enabled {
-        true => config
-            .spool()
-            .prepare()
-            .map_err(|failure| failure.lines("").join("")),
+        true => config.spool().prepare(),
         false => Ok(()),
     };
-    for trouble in [made, spool].into_iter().filter_map(Result::err) {
+    for failure in [made, spool].into_iter().filter_map(Result::err) {
+        let trouble = failure.one_line();
         stdio::complain(&format!("sendmail365: {}", printable(trouble.as_bytes())));
     }
 }

@@ -172,11 +172,17 @@ const VERBOSE: Opt<Asked> = opt(
 );
 
 fn login(asked: Asked) -> Result<Invocation, Failure> {
+    let other_way = |what| {
+        Ok(Invocation::Later {
+            what,
+            cure: "take a token from elsewhere: `sendmail365 login --import FILE`",
+        })
+    };
     match (asked.import, asked.browser, asked.paste) {
-        (None, false, false) => later("login with a device code"),
-        (None, true, false) => later("login with a browser (--browser)"),
-        (None, false, true) => later("login with a browser elsewhere (--paste)"),
-        (import, false, false) => Ok(Invocation::Login(Login {
+        (None, false, false) => other_way("login with a device code"),
+        (None, true, false) => other_way("login with a browser (--browser)"),
+        (None, false, true) => other_way("login with a browser elsewhere (--paste)"),
+        (Some(import), false, false) => Ok(Invocation::Login(Login {
             config: asked.config,
             import,
         })),
@@ -236,7 +242,10 @@ fn queue(asked: Asked) -> Result<Invocation, Failure> {
 }
 
 fn later(what: &'static str) -> Result<Invocation, Failure> {
-    Ok(Invocation::Later { what })
+    Ok(Invocation::Later {
+        what,
+        cure: "see sendmail365(8) for what there is",
+    })
 }
 
 fn fits_queue(operands: &[OsString]) -> bool {

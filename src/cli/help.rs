@@ -2,7 +2,7 @@
 //!
 //! The texts have no line end after their last line.
 
-use super::commands::{VERBS, Verb};
+use super::commands::{Asked, VERBS, Verb};
 use super::options::{Kind, MODES, Name, OPTIONS, Opt, Takes};
 
 const WIDTH: usize = 79;
@@ -12,8 +12,24 @@ pub fn version() -> String {
     format!("sendmail365 {}", env!("CARGO_PKG_VERSION"))
 }
 
+/// The options of a name that stands for one job; the rows are those of the verb that does the same.
+fn own_options(program: &str) -> Option<Vec<&'static Opt<Asked>>> {
+    let names: &[Name] = match program {
+        "mailq" => &[Name::Short('v'), Name::Long("json"), Name::Short('C')],
+        "newaliases" => &[Name::Short('C')],
+        _ => return None,
+    };
+    let verb = VERBS.iter().find(|verb| verb.name == "queue")?;
+    let row = |name: &Name| verb.options.iter().find(|row| row.name == *name);
+    Some(names.iter().filter_map(row).collect())
+}
+
 /// How to call the program under this name.
 pub fn usage(program: &str) -> String {
+    if let Some(rows) = own_options(program) {
+        let options = rows.into_iter().map(|row| format!(" [{}]", spelled(row)));
+        return format!("usage: {program}{}", options.collect::<String>());
+    }
     let verbs: &[Verb] = match program {
         "sendmail365" => VERBS,
         _ => &[],
@@ -52,6 +68,12 @@ pub(super) fn verb_usage(verb: &Verb) -> String {
 /// The whole help under this name.
 pub fn help(program: &str) -> String {
     let mut lines = vec![usage(program)];
+    if let Some(rows) = own_options(program) {
+        section(&mut lines, "Options:");
+        lines.extend(rows.into_iter().map(|row| entry(&spelled(row), row.does)));
+        section(&mut lines, "All others are those of sendmail.");
+        return lines.join("\n");
+    }
     if program == "sendmail365" {
         for verb in VERBS.iter().filter(|verb| verb.kind == Kind::Works) {
             section(&mut lines, &format!("{}: {}", verb.name, verb.does));
@@ -65,10 +87,8 @@ pub fn help(program: &str) -> String {
     lines.extend(options(OPTIONS, Kind::Works));
     section(&mut lines, "Modes:");
     lines.extend(modes(Kind::Works));
-    section(&mut lines, "Not in this version (exit status 70):");
-    lines.extend(options(OPTIONS, Kind::Later));
-    lines.extend(modes(Kind::Later));
     if program == "sendmail365" {
+        section(&mut lines, "Not in this version (exit status 70):");
         lines.extend(VERBS.iter().flat_map(later));
     }
     section(&mut lines, "Accepted without effect:");
@@ -142,10 +162,35 @@ mod tests {
 
     #[test]
     fn the_help_fits_a_terminal() {
-        for program in ["sendmail", "sendmail365"] {
+        for program in ["sendmail", "sendmail365", "mailq", "newaliases"] {
             for line in help(program).lines() {
                 assert!(line.len() <= WIDTH, "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn no_title_stands_over_nothing() {
+        for program in ["sendmail", "sendmail365", "mailq", "newaliases"] {
+            let help = help(program);
+            let mut lines = help.lines().peekable();
+            while let Some(line) = lines.next() {
+                let filled = lines.peek().is_some_and(|next| next.starts_with(' '));
+                assert!(!line.ends_with(':') || filled, "{program}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_usage_of_a_name_shows_is_understood() {
+        for (program, wanted) in [
+            ("mailq", "usage: mailq [-v] [--json] [-C file]"),
+            ("newaliases", "usage: newaliases [-C file]"),
+        ] {
+            assert_eq!(usage(program), wanted);
+            let words = wanted.replace(['[', ']'], "").replace("usage: ", "");
+            let invoked = crate::cli::parse(words.split(' ').map(Into::into).collect());
+            assert!(invoked.invocation.is_ok(), "{words}");
         }
     }
 
@@ -210,16 +255,47 @@ mod tests {
         assert_eq!(found, wanted);
     }
 
+    /// The words of a macro line without its macros.
+    fn plain(line: &str) -> Vec<&str> {
+        let words = line.split([' ', ',']);
+        words
+            .filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+            .collect()
+    }
+
     #[test]
-    fn the_manual_names_every_command() {
+    fn the_manual_lists_the_commands_that_work_and_names_those_that_do_not() {
         let manual = include_str!("../../man/sendmail365.8");
-        for verb in VERBS {
-            let lines = manual.lines().filter(|line| line.starts_with('.'));
-            let named = lines
-                .flat_map(|line| line.split([' ', ',']))
-                .any(|word| word == verb.name);
-            assert!(named, "{}", verb.name);
+        let (_, rest) = manual.split_once("one of these commands:\n").unwrap();
+        let (list, rest) = rest.split_once("\n.El\n").unwrap();
+        let (_, rest) = rest.split_once("\nThe commands\n").unwrap();
+        let (others, _) = rest.split_once("are understood, and end").unwrap();
+        let items = list.lines().filter_map(|line| line.strip_prefix(".It Cm "));
+        let mut listed: Vec<String> = items
+            .map(|item| match plain(item)[..] {
+                ["queue", job, ..] => format!("queue {job}"),
+                [verb, ..] => verb.to_owned(),
+                [] => String::new(),
+            })
+            .collect();
+        let mut wanted = Vec::new();
+        for verb in VERBS.iter().filter(|verb| verb.kind == Kind::Works) {
+            let jobs = verb.operands.trim_matches(['[', ']']).split(" | ");
+            let jobs = jobs.filter_map(|job| job.split(' ').next());
+            wanted.extend(jobs.map(|job| format!("{} {job}", verb.name).trim().to_owned()));
         }
+        listed.sort();
+        wanted.sort();
+        assert_eq!(listed, wanted);
+        let (others, login) = others.split_once(",\nand\n").unwrap();
+        assert!(login.starts_with(".Cm login\nwithout\n.Fl -import"));
+        let named = others.lines().filter_map(|line| line.strip_prefix(".Cm "));
+        let mut named: Vec<&str> = named.flat_map(plain).collect();
+        let later = VERBS.iter().filter(|verb| verb.kind == Kind::Later);
+        let mut later: Vec<&str> = later.map(|verb| verb.name).collect();
+        named.sort_unstable();
+        later.sort_unstable();
+        assert_eq!(named, later);
     }
 
     #[test]

@@ -26,8 +26,9 @@ pub struct Invoked {
     pub program: String,
     /// What is asked for.
     pub invocation: Result<Invocation, Failure>,
-    /// The caller may be writing a message: standard input has to be read to its end before the
-    /// program exits, or a caller that is killed by SIGPIPE never learns the reason.
+    /// The caller may be writing a message, in words that are not understood too: standard input
+    /// has to be read to its end before the program exits, or a caller that is killed by SIGPIPE
+    /// never learns the reason.
     pub drain: bool,
     /// Nothing is to be said on standard error of a message that fails, or of words that cannot be
     /// understood (`-oeq`, as far as it was seen before them).
@@ -61,8 +62,11 @@ pub enum Invocation {
     Login(Login),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
-    /// Something that this version knows but cannot do, in words; the caller reports 70.
-    Later { what: &'static str },
+    /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
+    Later {
+        what: &'static str,
+        cure: &'static str,
+    },
 }
 
 /// A message to send, as the options describe it.
@@ -76,7 +80,7 @@ pub struct Submission {
     pub recipients_from_header: bool,
     /// A line with a lone dot is text (`-i`).
     pub dot_is_text: bool,
-    /// The envelope sender asked for (`-f`); the empty word and `<>` are the null sender.
+    /// The envelope sender asked for (`-f`); the empty word and `<>` ask for the null sender.
     pub sender: Option<OsString>,
     /// Take the envelope sender from the From field; never together with `sender`.
     pub sender_from_header: bool,
@@ -90,8 +94,6 @@ pub struct Submission {
     pub delivery: Delivery,
     /// Say nothing on standard error, only in the exit status (`-oeq`).
     pub quiet: bool,
-    /// What the caller says of the body (`-B`).
-    pub body: Option<BodyType>,
     /// What the caller wants to hear of the delivery.
     pub dsn: Dsn,
     /// What was accepted and has no effect, for the log: escaped and cut.
@@ -139,20 +141,13 @@ pub enum Delivery {
     QueueOnly,
 }
 
-/// The body type of RFC 6152.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyType {
-    SevenBit,
-    EightBitMime,
-}
-
 /// The verb `login` with a token from elsewhere.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Login {
     /// The settings to use instead of the host's (`-C`).
     pub config: Option<PathBuf>,
     /// The file that holds the refresh token; `-` is standard input.
-    pub import: Option<PathBuf>,
+    pub import: PathBuf,
 }
 
 /// Something to be done with the queue other than running it.

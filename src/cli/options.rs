@@ -3,10 +3,10 @@
 //! A row only records the wish. What options mean together is settled in `parse`.
 
 use super::wishes::{
-    DAEMON, Mode, RULES, Wishes, account, body, config, debug, debug_file, dot_is_text, envid,
-    errors, from_header, full_name, glued_ignored, help, long_o, no_aliases, notify, quarantine,
-    ret, run_queue, sender, sender_from_header, short_o, traffic_file, value_ignored, verbose,
-    version,
+    DAEMON, Mode, Offered, RULES, Wishes, account, body, config, debug, debug_file, dot_is_text,
+    envid, errors, from_header, full_name, glued_ignored, help, long_o, no_aliases, notify,
+    quarantine, ret, run_queue, sender, sender_from_header, short_o, traffic_file, value_ignored,
+    verbose, version,
 };
 use super::{misuse, shown};
 use crate::outcome::Failure;
@@ -64,7 +64,7 @@ pub(super) enum Kind {
 /// A word after `-b`.
 pub(super) struct ModeRow {
     pub(super) word: &'static str,
-    pub(super) mode: Mode,
+    pub(super) mode: Offered,
     pub(super) kind: Kind,
     pub(super) does: &'static str,
 }
@@ -72,18 +72,18 @@ pub(super) struct ModeRow {
 /// The words after `-b`.
 #[rustfmt::skip]
 pub(super) const MODES: &[ModeRow] = &[
-    mode("m",  Mode::Deliver, Kind::Works,   "Send the message on standard input; the default."),
-    mode("V",  Mode::Version, Kind::Works,   "Print the version."),
-    mode("h",  Mode::Nothing, Kind::Works,   "Do nothing (host status elsewhere)."),
-    mode("H",  Mode::Nothing, Kind::Works,   "Do nothing (host status elsewhere)."),
-    mode("s",  Mode::Serve,   Kind::Works,   "Speak SMTP on standard input and output."),
-    mode("a",  Mode::Serve,   Kind::Works,   "As -bs."),
-    mode("p",  Mode::List,    Kind::Works,   "List the queue, as mailq does."),
-    mode("pc", Mode::Count,   Kind::Works,   "Count the entries of the queue."),
-    mode("P",  Mode::Count,   Kind::Works,   "As -bpc."),
-    mode("i",  Mode::Aliases, Kind::Works,   "Check the aliases file, as newaliases does."),
-    mode("v",  Mode::Verify,  Kind::Works,   "Show what becomes of the addresses."),
-    mode("C",  Mode::Check,   Kind::Works,   "Check settings, aliases and the stored sign-in."),
+    mode("m",  Ok(Mode::Deliver), Kind::Works,   "Send the message on standard input; the default."),
+    mode("V",  Ok(Mode::Version), Kind::Works,   "Print the version."),
+    mode("h",  Ok(Mode::Nothing), Kind::Works,   "Do nothing (host status elsewhere)."),
+    mode("H",  Ok(Mode::Nothing), Kind::Works,   "Do nothing (host status elsewhere)."),
+    mode("s",  Ok(Mode::Serve),   Kind::Works,   "Speak SMTP on standard input and output."),
+    mode("a",  Ok(Mode::Serve),   Kind::Works,   "As -bs."),
+    mode("p",  Ok(Mode::List),    Kind::Works,   "List the queue, as mailq does."),
+    mode("pc", Ok(Mode::Count),   Kind::Works,   "Count the entries of the queue."),
+    mode("P",  Ok(Mode::Count),   Kind::Works,   "As -bpc."),
+    mode("i",  Ok(Mode::Aliases), Kind::Works,   "Check the aliases file, as newaliases does."),
+    mode("v",  Ok(Mode::Verify),  Kind::Works,   "Show what becomes of the addresses."),
+    mode("C",  Ok(Mode::Check),   Kind::Works,   "Check settings, aliases and the stored sign-in."),
     mode("t",  RULES,         Kind::Refused, "Test rewriting rules."),
     mode("d",  DAEMON,        Kind::Refused, "Run as a daemon."),
     mode("D",  DAEMON,        Kind::Refused, "Run as a daemon in the foreground."),
@@ -141,7 +141,7 @@ pub(super) const OPTIONS: &[Opt<Wishes>] = &[
     opt(Name::Short('Q'), Kind::Refused, Takes::Glued("reason", quarantine), "Quarantine."),
 ];
 
-const fn mode(word: &'static str, mode: Mode, kind: Kind, does: &'static str) -> ModeRow {
+const fn mode(word: &'static str, mode: Offered, kind: Kind, does: &'static str) -> ModeRow {
     ModeRow {
         word,
         mode,
@@ -175,11 +175,9 @@ const fn long<W>(word: &'static str, kind: Kind, takes: Takes<W>, does: &'static
 fn set_mode(w: &mut Wishes, word: OsString) -> Result<(), Failure> {
     let row = MODES.iter().find(|row| word == *row.word);
     let row = row.ok_or_else(|| misuse(format!("unknown mode -b{}", shown(&word))))?;
-    w.mode = row.mode;
-    match row.mode {
-        Mode::Refused(why) => Err(misuse(format!("no mode -b{}", row.word)).because(why)),
-        _ => Ok(()),
-    }
+    let refused = |why| misuse(format!("no mode -b{}", row.word)).because(why);
+    w.mode = row.mode.map_err(refused)?;
+    Ok(())
 }
 
 #[cfg(test)]

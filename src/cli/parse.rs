@@ -24,11 +24,10 @@ pub fn parse(argv: Vec<OsString>) -> Invoked {
         b"sendmail365" if !args.first().is_some_and(|first| is_option(first)) => {
             (command(args), false, false)
         }
-        _ if path.is_none() => (
-            Err(misuse("called without a name (argc is 0)")),
-            true,
-            false,
-        ),
+        _ if path.is_none() => {
+            let failure = misuse("called without a name (argc is 0)");
+            (Err(failure), false, false)
+        }
         _ => sendmail(name, args),
     };
     let program = match name {
@@ -40,9 +39,9 @@ pub fn parse(argv: Vec<OsString>) -> Invoked {
         None => failure.fix(format!("see `{program} --help`")),
     };
     Invoked {
+        drain: drain || invocation.is_err(),
         invocation: invocation.map_err(with_cure),
         program,
-        drain,
         quiet,
     }
 }
@@ -78,15 +77,12 @@ fn sendmail(name: &[u8], args: Vec<OsString>) -> (Result<Invocation, Failure>, b
         let failure = misuse(format!("{verb} has to be the first word")).fix(fix);
         return (Err(failure), false, false);
     }
-    let delivers = wishes.mode == Mode::Deliver;
     let asks_quiet = wishes.submission.quiet;
     let invocation = read.and_then(|()| settle(wishes));
-    let drain = match &invocation {
-        Ok(Invocation::Submit(_) | Invocation::Preview(_) | Invocation::Later { .. }) | Err(_) => {
-            delivers
-        }
-        Ok(_) => false,
-    };
+    let drain = matches!(
+        &invocation,
+        Ok(Invocation::Submit(_) | Invocation::Preview(_))
+    );
     let quiet = asks_quiet
         && matches!(
             &invocation,
@@ -173,7 +169,6 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
             config: submission.config,
             job: QueueJob::Count,
         })),
-        Mode::Refused(why) => Err(misuse("no such mode").because(why)),
     }
 }
 
@@ -266,7 +261,7 @@ fn misread(error: lexopt::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{BodyType, Delivery, Login, Submission};
+    use crate::cli::{Delivery, Login, Submission};
     use crate::cli::{QueuePart, QueueRun};
     use crate::mail::dsn::{Envid, Notify, Ret};
     use crate::outcome::{Class, Stage};
@@ -302,7 +297,7 @@ mod tests {
 
     fn later(line: &str) -> &'static str {
         match called(line).invocation {
-            Ok(Invocation::Later { what }) => what,
+            Ok(Invocation::Later { what, .. }) => what,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -595,10 +590,7 @@ mod tests {
         ] {
             assert_eq!(called(&format!("sendmail {line}")).quiet, quiet, "{line}");
         }
-        assert_eq!(
-            submission("-t -B 8bitmime").body,
-            Some(BodyType::EightBitMime)
-        );
+        assert!(submission("-t -B 8bitmime").notes.is_empty());
     }
 
     #[test]
@@ -626,7 +618,7 @@ mod tests {
         ];
         for option in bad {
             let found = submission(&format!("-t {option}"));
-            assert_eq!((found.dsn, found.body), Default::default(), "{option}");
+            assert_eq!(found.dsn, Default::default(), "{option}");
             assert_eq!(found.notes, [option.replace("''", "").trim_end()]);
         }
         let long = format!("-t -V {}", "a".repeat(101));
@@ -778,6 +770,7 @@ mod tests {
         }
         let lines = failure("sendmail -bd -q15m").lines("sendmail");
         assert!(lines[0].contains("there is no daemon"), "{lines:?}");
+        assert!(lines[0].contains("sendmail365-queue.timer"), "{lines:?}");
     }
 
     #[test]
@@ -884,22 +877,26 @@ mod tests {
             "sendmail -t -bz",
             "sendmail --dry-run root",
             "sendmail --dry-run -t -Z",
+            "sendmail -q15m -t",
+            "sendmail -bp root",
+            "sendmail -bd",
+            "sendmail -qp",
+            "mailq -t",
         ];
         for line in drained
             .iter()
             .chain(&["sendmail365 -Z", "send-mail -f", "other -Q", "''"])
+            .chain(&[
+                "sendmail365",
+                "sendmail365 nope",
+                "sendmail365 root",
+                "sendmail365 queue x",
+            ])
         {
             assert!(called(line).drain, "{line}");
         }
         assert!(parse(Vec::new()).drain);
-        let left = [
-            "mailq",
-            "mailq -Z",
-            "sendmail -bp root",
-            "sendmail -bs",
-            "sendmail -bd",
-            "sendmail -qp",
-        ];
+        let left = ["mailq", "sendmail -bs", "sendmail -q"];
         let answered = [
             "sendmail --help",
             "sendmail -d0.1",
@@ -910,7 +907,7 @@ mod tests {
         for line in left
             .iter()
             .chain(&answered)
-            .chain(&["sendmail365", "sendmail365 login"])
+            .chain(&["sendmail365 queue", "sendmail365 login"])
         {
             assert!(!called(line).drain, "{line}");
         }
@@ -923,7 +920,7 @@ mod tests {
             .ok();
         let login = Login {
             config: Some("my.toml".into()),
-            import: Some("-".into()),
+            import: "-".into(),
         };
         assert_eq!(import, Some(Invocation::Login(login)));
         assert!(matches!(
@@ -935,6 +932,11 @@ mod tests {
             Ok(Invocation::Submit(_))
         ));
         assert_eq!(later("sendmail365 login"), "login with a device code");
+        let Ok(Invocation::Later { cure, .. }) = called("sendmail365 login --paste").invocation
+        else {
+            panic!("not there yet");
+        };
+        assert!(cure.contains("login --import FILE"), "{cure}");
         assert_eq!(
             later("sendmail365 login --browser"),
             "login with a browser (--browser)"

@@ -1,8 +1,6 @@
 //! What was typed, before it is known whether it makes sense, and how each option notes its wish.
 
-use super::{
-    BodyType, Delivery, Invocation, QueueFilter, QueuePart, QueueRun, Submission, misuse, shown,
-};
+use super::{Delivery, Invocation, QueueFilter, QueuePart, QueueRun, Submission, misuse, shown};
 use crate::mail::dsn::{Envid, Notify, Ret};
 use crate::outcome::Failure;
 use std::ffi::{OsStr, OsString};
@@ -40,13 +38,16 @@ pub(super) enum Mode {
     Run,
     Version,
     Nothing,
-    /// A mode that will never be there, and why.
-    Refused(&'static str),
 }
 
-pub(super) const DAEMON: Mode =
-    Mode::Refused("there is no daemon; each call sends its message while the caller waits");
-pub(super) const RULES: Mode = Mode::Refused("there are no rewriting rules to test");
+/// A mode, or why it will never be there.
+pub(super) type Offered = Result<Mode, &'static str>;
+
+pub(super) const DAEMON: Offered = Err(
+    "there is no daemon: each call sends its message while the caller waits, and \
+     sendmail365-queue.timer runs the queue",
+);
+pub(super) const RULES: Offered = Err("there are no rewriting rules to test");
 
 pub(super) fn from_header(w: &mut Wishes) {
     w.submission.recipients_from_header = true;
@@ -118,12 +119,12 @@ pub(super) fn account(w: &mut Wishes, _: OsString) -> Result<(), Failure> {
 }
 
 pub(super) fn body(w: &mut Wishes, value: OsString) -> Result<(), Failure> {
-    match value {
-        value if value.eq_ignore_ascii_case("7BIT") => w.submission.body = Some(BodyType::SevenBit),
-        value if value.eq_ignore_ascii_case("8BITMIME") => {
-            w.submission.body = Some(BodyType::EightBitMime);
-        }
-        value => note(w, "-B", &value),
+    // The body itself tells its type.
+    if !["7BIT", "8BITMIME"]
+        .iter()
+        .any(|known| value.eq_ignore_ascii_case(known))
+    {
+        note(w, "-B", &value);
     }
     Ok(())
 }

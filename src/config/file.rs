@@ -8,7 +8,7 @@ use crate::mail::aliases::{Aliases, BadLine};
 use crate::oauth;
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp;
-use crate::sys::caller::{Caller, host_name};
+use crate::sys::caller::{ACCOUNT, Caller, host_name};
 use crate::sys::file::{read_regular, replaceable_by_others};
 use crate::sys::log::Log;
 use crate::sys::roots::Roots;
@@ -23,6 +23,15 @@ const FILE_SIZE_MAX: u64 = 1024 * 1024;
 /// Largest bundle of certificate authorities; the system's has 220 KiB.
 const BUNDLE_SIZE_MAX: u64 = 16 * 1024 * 1024;
 
+const FORBIDDEN: &str = "let this user read it, and pass the directories above it";
+
+const FORBIDDEN_TO_ACCOUNT: &str = "as root: chgrp sendmail365 /etc/sendmail365 /etc/sendmail365/config.toml \
+     && chmod 0750 /etc/sendmail365 && chmod 0640 /etc/sendmail365/config.toml";
+
+/// The program has no privilege of its own to read the file with.
+const FORBIDDEN_TO_USERS: &str = "only root can send with it in this version; give this user a configuration \
+     of his own in ~/.config/sendmail365/config.toml, see sendmail365(8)";
+
 /// What the scope of a delegated sign-in for SMTP has to be, to the letter.
 const SCOPE: &str = "https://outlook.office.com/SMTP.Send offline_access";
 
@@ -33,14 +42,27 @@ pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
         owner: caller.uid,
         size_max: FILE_SIZE_MAX,
     };
-    let absent = "write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)";
-    let text = source.read("the configuration", absent)?;
+    let text = source.read(&Cures {
+        name: "the configuration",
+        absent: "write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)",
+        too_large: "keep settings only in the file",
+        forbidden: forbidden(location, caller),
+    })?;
     let text = String::from_utf8(text).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         source.fault(line_of(before), "not UTF-8")
     })?;
     let draft = read_settings(&text).map_err(|fault| source.fault(fault.line, fault.why))?;
     source.finish(draft, location, caller)
+}
+
+/// What lets this caller read the configuration.
+fn forbidden(location: &Location, caller: &Caller) -> &'static str {
+    match (location.is_hosts(), caller.login.as_str()) {
+        (true, ACCOUNT) => FORBIDDEN_TO_ACCOUNT,
+        (true, _) => FORBIDDEN_TO_USERS,
+        (false, _) => FORBIDDEN,
+    }
 }
 
 /// Reads the alias file: what it says, and what is wrong with single lines of it.
@@ -76,6 +98,14 @@ pub fn read_mail_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
+/// What a file is called, and what to do when it cannot be read.
+struct Cures<'a> {
+    name: &'a str,
+    absent: &'a str,
+    too_large: &'a str,
+    forbidden: &'a str,
+}
+
 struct Source<'a> {
     path: &'a Path,
     /// Who besides root may own the file.
@@ -97,43 +127,31 @@ impl Source<'_> {
             .with_reason(format!("line {line}"))
     }
 
-    /// The file's octets; `absent` is the cure if it does not exist.
-    fn read(&self, name: &str, absent: &str) -> Result<Vec<u8>, Failure> {
-        let replaceable = replaceable_by_others(self.path, self.owner);
-        let (text, _) = match &replaceable {
-            Err(error) => return Err(self.unreadable(name, absent, error)),
-            Ok(_) => read_regular(self.path, self.size_max)
-                .map_err(|error| self.unreadable(name, absent, &error))?,
-        };
+    /// The file's octets.
+    fn read(&self, cures: &Cures<'_>) -> Result<Vec<u8>, Failure> {
+        let unreadable = |error| self.unreadable(cures, &error);
+        let replaceable = replaceable_by_others(self.path, self.owner).map_err(unreadable)?;
+        let (text, _) = read_regular(self.path, self.size_max).map_err(unreadable)?;
         match replaceable {
-            Ok(Some(step)) => Err(self
-                .failure(&format!("will not use {name}"))
-                .because(format!(
-                    "{} can be changed by others than root",
-                    step.display()
-                ))
-                .fix(format!(
-                    "as root: chown root {0} && chmod go-w {0}",
-                    step.display()
-                ))
+            Some(found) => Err(self
+                .failure(&format!("will not use {}", cures.name))
+                .because(found.why())
+                .fix(found.cure())
                 .with_reason("writable")),
-            _ => Ok(text),
+            None => Ok(text),
         }
     }
 
-    fn unreadable(&self, name: &str, absent: &str, error: &io::Error) -> Failure {
-        let failure = self.failure(&format!("cannot read {name}")).because(error);
+    fn unreadable(&self, cures: &Cures<'_>, error: &io::Error) -> Failure {
+        let what = format!("cannot read {}", cures.name);
+        let failure = self.failure(&what).because(error);
         match error.kind() {
-            io::ErrorKind::NotFound => failure.fix(absent).with_os_error(error),
+            io::ErrorKind::NotFound => failure.fix(cures.absent).with_os_error(error),
             io::ErrorKind::InvalidInput => failure
                 .fix("put a regular file in its place")
                 .with_reason("type"),
-            io::ErrorKind::FileTooLarge => failure
-                .fix("keep settings only in the file")
-                .with_reason("size"),
-            io::ErrorKind::PermissionDenied => failure
-                .fix("expected owner root, group sendmail365, mode 0640")
-                .with_os_error(error),
+            io::ErrorKind::FileTooLarge => failure.fix(cures.too_large).with_reason("size"),
+            io::ErrorKind::PermissionDenied => failure.fix(cures.forbidden).with_os_error(error),
             _ => failure.fix("check the disk").with_os_error(error),
         }
     }
@@ -223,10 +241,15 @@ impl Source<'_> {
 
     /// Whom TLS trusts: a bundle that others can write would hand them the token.
     fn roots(&self, own: Option<&Path>) -> Result<Roots, Failure> {
-        let absent = "name a readable PEM file in [endpoint] ca_file";
+        let cures = Cures {
+            name: "ca_file",
+            absent: "name a readable PEM file in [endpoint] ca_file",
+            too_large: "keep only the certificates of your authorities in it",
+            forbidden: FORBIDDEN,
+        };
         let read = |path| {
             let file = self.beside(path, BUNDLE_SIZE_MAX);
-            Ok((path, file.read("ca_file", absent)?))
+            Ok((path, file.read(&cures)?))
         };
         let own = own.map(read).transpose()?;
         let own = own.as_ref().map(|(path, pem)| (*path, pem.as_slice()));
@@ -242,8 +265,12 @@ impl Source<'_> {
             return Ok(None);
         };
         let file = self.beside(path, FILE_SIZE_MAX);
-        let absent = "put the secret's value into it, or correct [account] client_secret_file";
-        let text = file.read("the client secret", absent)?;
+        let text = file.read(&Cures {
+            name: "the client secret",
+            absent: "put the secret's value into it, or correct [account] client_secret_file",
+            too_large: "put nothing but the secret's value into it, on one line",
+            forbidden: FORBIDDEN,
+        })?;
         let secret = text.trim_ascii();
         if secret.is_empty() || !secret.iter().all(u8::is_ascii_graphic) {
             return Err(file
@@ -299,6 +326,26 @@ fn greeting_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_not_read_the_configuration_is_told_what_helps_him() {
+        let cure = |path: &str, login: &str| {
+            let location = Location {
+                path: path.into(),
+                callers_own: false,
+            };
+            let caller = Caller {
+                uid: 33,
+                login: login.to_owned(),
+                full_name: Vec::new(),
+            };
+            forbidden(&location, &caller)
+        };
+        let hosts = "/etc/sendmail365/config.toml";
+        assert!(cure(hosts, "www-data").contains("a configuration of his own in ~/.config"));
+        assert!(cure(hosts, "sendmail365").contains("chmod 0640 /etc/sendmail365/config.toml"));
+        assert_eq!(cure("/home/joe/own.toml", "joe"), FORBIDDEN);
+    }
 
     #[test]
     fn a_resource_selects_the_v1_endpoint() {

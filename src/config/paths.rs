@@ -23,6 +23,13 @@ pub struct Location {
     pub callers_own: bool,
 }
 
+impl Location {
+    /// Whether it is the file of the installed system, by whatever way.
+    pub fn is_hosts(&self) -> bool {
+        self.path == Path::new(SYSTEM)
+    }
+}
+
 /// The named file, else the caller's own if it exists, else the system's.
 ///
 /// The environment has been cleared by now, so `dirs` asks the password database for the home.
@@ -80,7 +87,6 @@ mod tests {
             uid,
             login: "joe".to_owned(),
             full_name: Vec::new(),
-            home: None,
         }
     }
 

@@ -98,11 +98,6 @@ impl Message {
     pub fn size(&self) -> u64 {
         self.header.size() + 2 + self.body.len() as u64
     }
-
-    /// Whether an octet over 127 stands in the body.
-    pub fn eight_bit(&self) -> bool {
-        !self.body.is_ascii()
-    }
 }
 
 /// The header while it is read.
@@ -458,7 +453,6 @@ mod tests {
         let body = "a\r\n..\r\n.\r\n \t\r\n\r\n\u{f6}\x1b\x7f\r\n";
         let message = read(format!("A: b\r\n\r\n{body}").as_bytes(), DotRule::Text);
         assert_eq!(message.body, body.as_bytes());
-        assert!(message.eight_bit() && !message.header.eight_bit());
     }
 
     fn xorshift(state: &mut u64) -> u64 {

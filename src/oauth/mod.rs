@@ -28,6 +28,7 @@ use std::time::{Duration, SystemTime};
 use store::{Renewal, Sought};
 use token::{RefreshToken, seconds};
 
+pub use shelf::files;
 pub use store::Store;
 pub use token::AccessToken;
 
@@ -110,8 +111,6 @@ pub struct SignedIn {
     pub user: Option<String>,
     /// The tenant's id, if the token tells.
     pub tenant: Option<String>,
-    /// End of the first access token.
-    pub expires_at: SystemTime,
 }
 
 impl SignIn<'_> {

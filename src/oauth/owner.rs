@@ -40,17 +40,17 @@ pub(crate) fn judge(dirs: &[PathBuf], owner: u32) -> Result<(), Failure> {
         let unreadable = |error: io::Error| {
             Failure::new(Class::Config, "the stored sign-in cannot be checked")
                 .because(format!("{}: {error}", dir.display()))
-                .fix("the directory has to be root:sendmail365 with mode 0750")
+                .fix(
+                    "the directory has to be root:sendmail365 with mode 0750, or this user's own with \
+                     mode 0700",
+                )
                 .with_os_error(&error)
                 .at(Stage::Token)
         };
         match replaceable_by_others(dir, owner) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(unreadable(error)),
-            Ok(Some(step)) => {
-                let cure = format!("as root: chown root {0} && chmod go-w {0}", step.display());
-                return Err(exposed(&step, "can be changed by others than root", cure));
-            }
+            Ok(Some(found)) => return Err(exposed(&found.why(), found.cure())),
             Ok(None) => {}
         }
         let wanted = Owner::of_files_in(dir).map_err(unreadable)?;
@@ -70,10 +70,11 @@ impl Owner {
         let mode = found.mode() & 0o7777;
         let shared = self.mode & 0o070 != 0;
         if !found.is_file() || found.nlink() != 1 {
-            let cure = format!("remove it, then {LOGIN}");
-            return Err(exposed(path, "is not a regular file with one link", cure));
+            let why = format!("{} is not a regular file with one link", path.display());
+            return Err(exposed(&why, format!("remove it, then {LOGIN}")));
         }
-        let why = if found.uid() != self.user {
+        let foreign = found.uid() != self.user;
+        let why = if foreign {
             format!("belongs to uid {}", found.uid())
         } else if shared && found.gid() != self.group {
             format!("has group {}", found.gid())
@@ -83,16 +84,18 @@ impl Owner {
             return Ok(());
         };
         let Owner { user, group, mode } = self;
-        let path_shown = path.display();
-        let cure =
-            format!("as root: chown {user}:{group} {path_shown} && chmod {mode:04o} {path_shown}");
-        Err(exposed(path, &why, cure))
+        let path = path.display();
+        let cure = match !foreign && self.user != 0 {
+            true => format!("chmod {mode:04o} {path}"),
+            false => format!("as root: chown {user}:{group} {path} && chmod {mode:04o} {path}"),
+        };
+        Err(exposed(&format!("{path} {why}"), cure))
     }
 }
 
-fn exposed(path: &Path, why: &str, cure: String) -> Failure {
+fn exposed(why: &str, cure: String) -> Failure {
     Failure::new(Class::Config, "the stored sign-in is not safe")
-        .because(format!("{} {why}", path.display()))
+        .because(why)
         .fix(cure)
         .with_reason("exposed")
         .at(Stage::Token)

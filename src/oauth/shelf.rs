@@ -23,6 +23,13 @@ use zeroize::Zeroizing;
 pub(super) const SLOTS: [&str; 2] = ["token.0", "token.1"];
 pub(super) const LOCK: &str = "token.lock";
 
+/// The files of a sign-in in these directories, whether they are there or not.
+pub fn files(dirs: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let names = SLOTS.into_iter().chain([LOCK]);
+    dirs.iter()
+        .flat_map(move |dir| names.clone().map(|name| dir.join(name)))
+}
+
 /// What every slot of every directory held at one moment.
 pub(crate) struct Survey(Vec<Reading>);
 
@@ -199,7 +206,7 @@ impl Reading {
                 .because(format!("{path} cannot be read ({err})"))
                 .fix(
                     "token.0, token.1 and token.lock have to be root:sendmail365 with mode 0660, their \
-                     directory root:sendmail365 0750",
+                     directory root:sendmail365 0750; a user's own are his alone, 0600 and 0700",
                 )
                 .with_err(err)
                 .with_reason("unreadable"),
@@ -207,7 +214,8 @@ impl Reading {
     }
 }
 
-pub(super) const LOGIN: &str = "run `sendmail365 login --import FILE` as root";
+pub(super) const LOGIN: &str =
+    "run `sendmail365 login --import FILE` as root, or as the user whose settings these are";
 
 /// Opens the first lock file that exists; it is never made here.
 pub(crate) fn open_lock(dirs: &[PathBuf]) -> io::Result<File> {

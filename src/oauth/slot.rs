@@ -62,7 +62,7 @@ impl Slot {
             .access_token
             .as_ref()
             .filter(|_| self.expires_at > now)?;
-        Some(AccessToken::new(secret.clone(), self.expires_at))
+        Some(AccessToken::new(secret.clone()))
     }
 
     /// Whether the slot was written for this application and mailbox.

@@ -14,7 +14,7 @@ use super::grant::{Granted, Note};
 use super::owner;
 use super::shelf::{self, Survey};
 use super::slot::Slot;
-use super::token::{AccessToken, Claims, Misfit, RefreshToken, moment};
+use super::token::{AccessToken, Claims, Misfit, RefreshToken};
 use super::{Account, SignedIn};
 use crate::outcome::{Class, Failure, Stage};
 use crate::sys::file::error_name;
@@ -131,7 +131,6 @@ impl Store {
         Ok(SignedIn {
             user: claims.user().map(str::to_owned),
             tenant: claims.tenant().map(str::to_owned),
-            expires_at: moment(slot.expires_at),
         })
     }
 
@@ -148,7 +147,7 @@ impl Store {
             }
         });
         let generation = Survey::of(&self.dirs).generation();
-        let mut failure = Failure::new(Class::CannotCreate, "the sign-in cannot be stored");
+        let mut failure: Option<Failure> = None;
         for (place, dir) in self.dirs.iter().enumerate() {
             match shelf::create(dir, generation, slot) {
                 Ok(()) => {
@@ -161,15 +160,15 @@ impl Store {
                 Err(error) => {
                     let err = error_name(&error);
                     sought.warn("token-kept", |line| line.word("err", &err));
-                    failure = failure
-                        .because(format!("{}: {error}", dir.display()))
-                        .with_err(err);
+                    let why = format!("{}: {error}", dir.display());
+                    failure = Some(match failure {
+                        None => not_stored().because(why).with_err(err),
+                        Some(first) => first.also(why),
+                    });
                 }
             }
         }
-        Err(failure
-            .fix("run this as root, and check that the file system can be written")
-            .at(Stage::Token))
+        Err(failure.unwrap_or_else(not_stored))
     }
 
     fn wait(&self, sought: &Sought<'_>) -> Result<Turn, Failure> {
@@ -216,7 +215,7 @@ impl Store {
         sought.report_notes(&granted.notes);
         let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
         let rotated = granted.refresh_token.is_some();
-        let token = AccessToken::new(granted.access_token.clone(), granted.expires_at);
+        let token = AccessToken::new(granted.access_token.clone());
         let renewed = Slot {
             refresh_token: granted
                 .refresh_token
@@ -268,6 +267,15 @@ impl Store {
             }
         }
     }
+}
+
+fn not_stored() -> Failure {
+    Failure::new(Class::CannotCreate, "the sign-in cannot be stored")
+        .fix(
+            "run it as root, or as the user whose settings these are, and see that the file system can be \
+             written",
+        )
+        .at(Stage::Token)
 }
 
 impl Sought<'_> {
@@ -639,7 +647,7 @@ mod tests {
     #[test]
     fn a_refused_token_is_replaced_once_and_a_replaced_one_is_adopted() {
         let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 3600));
-        let refused = AccessToken::new(Secret::new("at-1".to_owned()), NOW + 3600);
+        let refused = AccessToken::new(Secret::new("at-1".to_owned()));
         assert_eq!(
             good(place.ask(Some(&refused), &|_| Ok(granted("at-2", Some("rt-2"))))),
             "at-2"
@@ -651,7 +659,7 @@ mod tests {
     #[test]
     fn a_refused_token_is_no_last_resort() {
         let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 3600));
-        let refused = AccessToken::new(Secret::new("at-1".to_owned()), NOW + 3600);
+        let refused = AccessToken::new(Secret::new("at-1".to_owned()));
         assert_eq!(
             place.ask(Some(&refused), &down).err().unwrap().code(),
             Some("503")
@@ -872,10 +880,9 @@ mod tests {
     #[test]
     fn an_import_makes_private_files_and_is_used_at_once() {
         let place = Place::new();
-        let signed_in = place
+        place
             .import("rt-1", &|_| Ok(granted("at-1", Some("rt-2"))))
             .unwrap();
-        assert_eq!(signed_in.expires_at, moment(NOW + 3600));
         assert_eq!(place.kept(), "rt-2");
         assert_eq!(good(place.ask(None, &never)), "at-1");
         for name in ["token.0", "token.1", "token.lock"] {
@@ -958,7 +965,7 @@ mod tests {
         let place = Place::holding(&stale());
         let seen = RefCell::new(Vec::new());
         for turn in 2..12 {
-            let refused = AccessToken::new(Secret::new(format!("at-{}", turn - 1)), NOW + 3600);
+            let refused = AccessToken::new(Secret::new(format!("at-{}", turn - 1)));
             let answer = |token: &RefreshToken| {
                 seen.borrow_mut().push(token.expose().to_owned());
                 Ok(granted(&format!("at-{turn}"), Some(&format!("rt-{turn}"))))

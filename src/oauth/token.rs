@@ -11,28 +11,22 @@ use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The token that signs a submission in.
 #[derive(Clone)]
 pub struct AccessToken {
     secret: Secret,
-    expires_at: u64,
 }
 
 impl AccessToken {
-    pub(crate) fn new(secret: Secret, expires_at: u64) -> AccessToken {
-        AccessToken { secret, expires_at }
+    pub(crate) fn new(secret: Secret) -> AccessToken {
+        AccessToken { secret }
     }
 
     /// The token itself, for the XOAUTH2 response.
     pub fn secret(&self) -> &Secret {
         &self.secret
-    }
-
-    /// When it ends.
-    pub fn expires_at(&self) -> SystemTime {
-        moment(self.expires_at)
     }
 
     /// Whether `other` is the same token, so that a refused one is not taken again.
@@ -68,12 +62,6 @@ pub(crate) fn is_token(text: &str) -> bool {
 /// Seconds since 1970; a clock before that counts as 1970.
 pub(crate) fn seconds(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// The moment of a number of seconds since 1970; one beyond the clock's reach is its last day.
-pub(crate) fn moment(seconds: u64) -> SystemTime {
-    const LAST: u64 = 253_402_300_799;
-    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))
 }
 
 /// A number of seconds as answers and claims write it: integer, float, or either as a string.
@@ -187,8 +175,8 @@ impl Claims {
         Err(unfit(account, "user")
             .because(format!("it belongs to {actual}, not to {}", account.user))
             .fix(format!(
-                "run `sendmail365 login --import FILE` as root with a token of {}; if {actual} may send as {}, \
-                 set user = \"{actual}\" under [account]",
+                "run `sendmail365 login --import FILE` with a token of {}, as root or as the user whose \
+                 settings these are; if {actual} may send as {}, set user = \"{actual}\" under [account]",
                 account.user, account.mailbox
             )))
     }
@@ -203,7 +191,8 @@ impl Claims {
         Err(unfit(account, "tenant")
             .because(format!("it belongs to tenant {actual}, not to {}", account.tenant))
             .fix(format!(
-                "correct tenant under [account], or run `sendmail365 login --import FILE` as root with a token of {}",
+                "correct tenant under [account], or run `sendmail365 login --import FILE` with a token of {}, as root \
+                 or as the user whose settings these are",
                 account.user
             )))
     }
@@ -243,7 +232,8 @@ impl Claims {
             .because(format!("the token permits `{scopes}`, which lacks SMTP.Send"))
             .fix(format!(
                 "add SMTP.Send (delegated) under API permissions of the registration, {SCOPE_CURE}, \
-                 then run `sendmail365 login --import FILE` as root with a new token"
+                 then run `sendmail365 login --import FILE` with a new token, as root or as the user whose \
+                 settings these are"
             )))
     }
 }
@@ -449,9 +439,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_time_beyond_the_clock_does_no_harm() {
-        assert!(moment(u64::MAX) > UNIX_EPOCH);
-        assert_eq!(seconds(UNIX_EPOCH - Duration::from_secs(5)), 0);
+    fn a_time_before_the_clock_does_no_harm() {
+        assert_eq!(seconds(UNIX_EPOCH - std::time::Duration::from_secs(5)), 0);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Origin {
 pub enum Via {
     /// The caller's own process wrote it.
     Direct,
-    /// The helper socket.
+    /// Another process wrote it for the caller.
     Socket,
     /// SMTP on standard input.
     Stdio,

@@ -12,6 +12,7 @@
 
 mod annex;
 mod attempt;
+mod audit;
 pub mod caps;
 pub mod carrier;
 mod census;

@@ -9,7 +9,7 @@ use super::octets::{Stored, peek_uid};
 use super::protocol::{self, Committed, Parcel, Room, Trouble};
 use super::state::State;
 use super::sweep::{Failed, in_use};
-use super::trouble::{explain, open_to_all};
+use super::trouble::{explain, explain_lock, wrong_owner};
 use crate::outcome::{Class, Failure, QueueId, Stage};
 use crate::sys::file::open_existing;
 use crate::sys::random;
@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-const RUNNER_LOCK: &str = "runner.lock";
+pub(super) const RUNNER_LOCK: &str = "runner.lock";
 
 const NOT_QUEUED: &str = "the message cannot be queued";
 
@@ -247,7 +247,10 @@ impl Spool {
     /// The right to run the queue; none while another process has it.
     pub fn runner_lock(&self) -> Result<Option<RunnerLock>, Failure> {
         let path = self.root.join(RUNNER_LOCK);
-        let blame = |error| explain("the queue cannot be run", &path, &error);
+        // Without the directories they are what has to be made first.
+        let root = fs::metadata(&self.root)
+            .map_err(|error| explain("the queue cannot be run", &self.root, &error))?;
+        let blame = |error| explain_lock(&path, root.uid() != 0, &error);
         let file = open_existing(&path, true).map_err(blame)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(RunnerLock(file))),
@@ -294,7 +297,7 @@ impl Spool {
         let path = self.rooms().room(room);
         let metadata = fs::metadata(&path).map_err(|error| explain(NOT_QUEUED, &path, &error))?;
         if metadata.mode() & 0o002 != 0 {
-            return Err(open_to_all(NOT_QUEUED, &path));
+            return Err(wrong_owner(NOT_QUEUED, &path));
         }
         let frame = deposit.entry.frame(deposit.message);
         let mut pieces = vec![frame.head.as_slice()];
@@ -337,8 +340,8 @@ fn listed(id: QueueId, path: &Path, metadata: &Metadata, account: u32) -> Listed
     }
 }
 
-/// Who handed in the message of a file. Through the helper socket the service account owns every
-/// file; then the file says for whom, and only that account or root can have written it.
+/// Who handed in the message of a file. One that the service account or root owns may have been
+/// written for somebody else; then the file says for whom, and nobody else can have written it.
 pub(super) fn submitter(path: &Path, owner: u32, account: u32) -> u32 {
     let vouched = owner == account || owner == 0;
     let uid = vouched.then(|| peek(path).ok().flatten()).flatten();
@@ -725,7 +728,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_spool_that_is_missing_or_open_to_all_is_named_with_its_cure() {
+    fn a_spool_that_is_missing_or_wrong_owner_is_named_with_its_cure() {
         let scratch = Scratch::new();
         let queue = scratch.path("queue", "");
         fs::set_permissions(&queue, Permissions::from_mode(0o777)).unwrap();

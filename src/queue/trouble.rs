@@ -40,10 +40,28 @@ pub(super) fn explain(what: &str, path: &Path, error: &Error) -> Failure {
     }
 }
 
-/// The failure where a directory that anybody may write to is no spool.
-pub(super) fn open_to_all(what: &str, path: &Path) -> Failure {
+/// The failure where a directory that is there is no spool: anybody may write to it, or those who
+/// have to may not.
+pub(super) fn wrong_owner(what: &str, path: &Path) -> Failure {
     let failure = Failure::defer(what).at(Stage::Queue).with_err("EPERM");
     wrong_mode(failure, &path.display().to_string())
+}
+
+/// The failure where the queue cannot be locked for a run; `own` is a user's own spool.
+pub(super) fn explain_lock(path: &Path, own: bool, error: &Error) -> Failure {
+    let failure = explain("the queue cannot be run", path, error);
+    let path = path.display();
+    match (error.kind(), own) {
+        (ErrorKind::NotFound, false) => failure.fix(format!(
+            "as root: install -o root -g sendmail365 -m 0660 /dev/null {path}"
+        )),
+        (ErrorKind::PermissionDenied, false) => failure.fix(format!(
+            "as root: chown root:sendmail365 {path} && chmod 0660 {path}"
+        )),
+        (ErrorKind::NotFound, true) => failure.fix(format!("touch {path}")),
+        (ErrorKind::PermissionDenied, true) => failure.fix(format!("chmod 0600 {path}")),
+        _ => failure,
+    }
 }
 
 const EXPECTED: &str = "tmp, queue and failed belong to sendmail365:sendmail365 with mode 3770, their \
@@ -60,6 +78,21 @@ fn wrong_mode(failure: Failure, path: &str) -> Failure {
 mod tests {
     use super::*;
     use crate::outcome::Class;
+
+    #[test]
+    fn a_lock_that_is_missing_is_no_directory() {
+        let cure = |number, own| {
+            let error = Error::from_raw_os_error(number);
+            let failure = explain_lock(Path::new("/s/runner.lock"), own, &error);
+            failure.cure().unwrap().to_owned()
+        };
+        let made = "as root: install -o root -g sendmail365 -m 0660 /dev/null /s/runner.lock";
+        assert_eq!(cure(2, false), made);
+        assert_eq!(cure(2, true), "touch /s/runner.lock");
+        assert!(cure(13, false).ends_with("chmod 0660 /s/runner.lock"));
+        assert_eq!(cure(13, true), "chmod 0600 /s/runner.lock");
+        assert!(cure(28, false).contains("free some space"));
+    }
 
     #[test]
     fn every_cause_is_named_with_a_cure_and_the_caller_may_repeat() {

@@ -5,7 +5,7 @@
 mod table;
 
 use self::table::{ANY, AUTH, HOST, MESSAGE};
-use super::reply::{Framer, Reply};
+use super::reply::Reply;
 use crate::outcome::{Class, Fate, Stage};
 
 /// One row. It fits a reply when all three conditions do; an empty condition always does.
@@ -62,16 +62,6 @@ pub(crate) fn judge(stage: Stage, reply: &Reply) -> Judgement {
         why: cause.map(|cause| cause.why),
         fix: cause.map_or_else(|| usual_fix(stage, fate, reply), |cause| cause.fix),
     }
-}
-
-/// Cause and cure of a reply that somebody found in a log, such as `535 5.7.139 ...`.
-pub fn explain(text: &str) -> Option<(&'static str, &'static str)> {
-    let mut framer = Framer::default();
-    framer.push(text.lines().next()?.trim().as_bytes());
-    framer.push(b"\n");
-    let reply = framer.take().ok()??;
-    let cause = find(Stage::Auth, &reply)?;
-    Some((cause.why, cause.fix))
 }
 
 fn find(stage: Stage, reply: &Reply) -> Option<&'static Cause> {
@@ -859,13 +849,6 @@ mod tests {
             "535 5.7.139 SmtpClientAuthentication is disabled for the Tenant"
         ));
         assert!(!token("451 4.7.0 Temporary server error"));
-    }
-
-    #[test]
-    fn a_reply_from_a_log_is_explained() {
-        assert!(explain("550 5.7.60 SMTP; no").unwrap().1.contains("SendAs"));
-        assert!(explain("good morning").is_none());
-        assert!(explain("").is_none());
     }
 
     #[test]

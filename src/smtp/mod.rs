@@ -22,7 +22,6 @@ pub mod stdio;
 mod wire;
 
 pub use broken::interrupted;
-pub use causes::explain;
 pub use session::{Flight, Session};
 
 use crate::mail::dsn::Dsn;

@@ -115,11 +115,6 @@ impl Session {
         })
     }
 
-    /// The name by which the server introduced itself inside TLS.
-    pub fn peer(&self) -> &str {
-        &self.offers.name
-    }
-
     /// What the server offers inside TLS.
     pub fn offered(&self) -> Offered {
         Offered {

@@ -185,7 +185,7 @@ impl Clerk for Counter<'_> {
 
 /// The last reply of a dialogue that cannot begin or go on.
 pub fn farewell(failure: &Failure) -> Answer {
-    Answer::new(421, "4.3.0", told(failure))
+    Answer::new(421, "4.3.0", failure.one_line())
 }
 
 /// The reply that a failure earns.
@@ -203,19 +203,7 @@ fn answer(failure: &Failure) -> Answer {
         (_, Class::Config, _) => (451, "4.3.5"),
         _ => (451, "4.3.0"),
     };
-    Answer::new(code, status, told(failure))
-}
-
-/// What, why and what to do, in one line.
-fn told(failure: &Failure) -> String {
-    let mut text = failure.what().to_owned();
-    for (mark, more) in [(": ", failure.why()), ("; ", failure.cure())] {
-        if let Some(more) = more {
-            text.push_str(mark);
-            text.push_str(more);
-        }
-    }
-    text
+    Answer::new(code, status, failure.one_line())
 }
 
 /// The one address of a path.

@@ -161,14 +161,26 @@ fn sign_in(
 /// A caller who brings his own configuration needs a sign-in of his own with it: the host's is out
 /// of his reach, and no administrator will ever end that.
 fn own_sign_in(desk: &Desk<'_>, failure: Failure) -> Failure {
-    let unreachable = matches!(failure.reason(), Some("no-token" | "unreadable"));
-    if !desk.config.callers_own || desk.caller.uid == 0 || !unreachable {
+    let cure = match failure.reason() {
+        Some("no-token") => {
+            "run `sendmail365 login --import FILE`, with the same -C if you gave one"
+        }
+        Some("unreadable") => {
+            "name directories of your own in [paths] tokens and state, then run `sendmail365 login --import FILE`, \
+             with the same -C if you gave one"
+        }
+        _ => return failure,
+    };
+    if !desk.config.callers_own || desk.caller.uid == 0 {
         return failure;
     }
     let line = desk.journal.line("denied").word("what", "config-override");
     desk.journal.write(Level::Warning, &line);
-    Failure::new(Class::Config, "no credentials with the configuration that you chose")
-        .because(failure.why().unwrap_or("there is no sign-in"))
-        .fix("name a directory of your own in [paths] tokens and run `sendmail365 login --import FILE`, or leave out -C")
-        .at(Stage::Token)
+    Failure::new(
+        Class::Config,
+        "no credentials with the configuration that you chose",
+    )
+    .because(failure.why().unwrap_or("there is no sign-in"))
+    .fix(cure)
+    .at(Stage::Token)
 }

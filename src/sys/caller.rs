@@ -6,7 +6,6 @@
 
 use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 
 /// The one who started the program.
 #[derive(Debug, Clone)]
@@ -17,8 +16,38 @@ pub struct Caller {
     pub login: String,
     /// The name for a generated From: `NAME`, else the database's full name; any octets.
     pub full_name: Vec<u8>,
-    /// Home directory by the database, never by `HOME`.
-    pub home: Option<PathBuf>,
+}
+
+/// The account that runs the queue of an installed system.
+pub const ACCOUNT: &str = "sendmail365";
+
+/// The ids that an account works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Account {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Account {
+    /// The account that runs the queue: root where it has none of its own.
+    #[expect(unsafe_code, reason = "libc call")]
+    pub fn of_queue() -> Account {
+        const NAME: &CStr = c"sendmail365";
+        let entry = look_up(|entry, buffer, found| {
+            // SAFETY: the name ends in NUL; the other pointers are valid for the call, and the size
+            // is that of the buffer.
+            unsafe {
+                libc::getpwnam_r(
+                    NAME.as_ptr(),
+                    entry,
+                    buffer.as_mut_ptr(),
+                    buffer.len(),
+                    found,
+                )
+            }
+        });
+        entry.map_or(Account { uid: 0, gid: 0 }, |entry| entry.account)
+    }
 }
 
 /// Longest display name taken from outside, in octets.
@@ -39,14 +68,10 @@ impl Caller {
         let listed = entry
             .as_ref()
             .map(|entry| full_name(&entry.gecos, &entry.login));
-        let home = entry
-            .filter(|entry| !entry.home.is_empty())
-            .map(|entry| PathBuf::from(OsString::from_vec(entry.home)));
         Caller {
             uid,
             login,
             full_name: hint.or(listed).unwrap_or_default(),
-            home,
         }
     }
 
@@ -80,9 +105,9 @@ fn full_name(gecos: &[u8], login: &[u8]) -> Vec<u8> {
 }
 
 struct Entry {
+    account: Account,
     login: Vec<u8>,
     gecos: Vec<u8>,
-    home: Vec<u8>,
 }
 
 #[expect(unsafe_code, reason = "libc call")]
@@ -93,32 +118,37 @@ fn real_uid() -> u32 {
 
 #[expect(unsafe_code, reason = "libc call")]
 fn password_entry(uid: u32) -> Option<Entry> {
+    look_up(|entry, buffer, found| {
+        // SAFETY: all pointers are valid for the call and the size is that of the buffer.
+        unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr(), buffer.len(), found) }
+    })
+}
+
+/// What one of the calls that look into the password database finds.
+#[expect(unsafe_code, reason = "C strings")]
+fn look_up(
+    call: impl FnOnce(&mut libc::passwd, &mut [libc::c_char], &mut *mut libc::passwd) -> libc::c_int,
+) -> Option<Entry> {
     let mut buffer = vec![0; 16 * 1024];
     // SAFETY: an all-zero passwd is a valid value of the plain C struct.
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
     let mut found = std::ptr::null_mut();
-    // SAFETY: all pointers are valid for the call and the size is that of the buffer.
-    let status = unsafe {
-        libc::getpwuid_r(
-            uid,
-            &mut entry,
-            buffer.as_mut_ptr(),
-            buffer.len(),
-            &mut found,
-        )
-    };
+    let status = call(&mut entry, &mut buffer, &mut found);
     if status != 0 || found.is_null() {
         return None;
     }
     let copy = |text: *const libc::c_char| match text.is_null() {
         true => Vec::new(),
-        // SAFETY: getpwuid_r made it a C string inside `buffer`, which is still alive.
+        // SAFETY: the call made it a C string inside `buffer`, which is still alive.
         false => unsafe { CStr::from_ptr(text) }.to_bytes().to_vec(),
     };
     Some(Entry {
+        account: Account {
+            uid: entry.pw_uid,
+            gid: entry.pw_gid,
+        },
         login: copy(entry.pw_name),
         gecos: copy(entry.pw_gecos),
-        home: copy(entry.pw_dir),
     })
 }
 

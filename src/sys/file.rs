@@ -1,6 +1,7 @@
 //! Files that others may try to replace: opened first, judged on the descriptor.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
+use super::caller::Account;
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -120,7 +121,6 @@ pub fn space(path: &Path) -> io::Result<Space> {
     })
 }
 
-/// The first of `path` and its parents that somebody other than root or `owner` could replace.
 /// Opens a file that all processes of the host share, for reading and writing.
 ///
 /// Never made here: a process that merely sends mail cannot give it the right owner, and O_CREAT on
@@ -185,15 +185,16 @@ pub fn make_for_group(path: &Path) -> io::Result<Option<File>> {
 ///
 /// A directory with the sticky bit protects the entries in it, as /tmp does. Where there is no such
 /// name, what is opened afterwards is what was judged.
-pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<PathBuf>> {
+pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<Replaceable>> {
     // Fails where links go round in circles or too deep, so the loop below has an end.
     path.canonicalize()?;
     let mut names = vec![std::path::absolute(path)?];
     while let Some(name) = names.pop() {
         for step in name.ancestors() {
             let metadata = std::fs::symlink_metadata(step)?;
-            if is_replaceable(&metadata, owner) {
-                return Ok(Some(step.to_owned()));
+            let found = Replaceable::judge(step, &metadata, owner);
+            if found.foreign || found.writable {
+                return Ok(Some(found));
             }
             if metadata.is_symlink() {
                 let target = std::fs::read_link(step)?;
@@ -204,14 +205,87 @@ pub fn replaceable_by_others(path: &Path, owner: u32) -> io::Result<Option<PathB
     Ok(None)
 }
 
-fn is_replaceable(metadata: &Metadata, owner: u32) -> bool {
-    let foreign = metadata.uid() != 0 && metadata.uid() != owner;
-    let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-    // The mode of a link means nothing.
-    let shielded = sticky || metadata.is_symlink();
-    let writable = metadata.mode() & 0o002 != 0;
-    let group_writable = metadata.mode() & 0o020 != 0 && metadata.gid() != 0;
-    foreign || !shielded && (writable || group_writable)
+/// The first name on the way to `path` whose owner and mode keep an account out: directories have to
+/// let it pass, and the file has to give it the rights `wanted` (4 to read, 2 to write, 1 to pass).
+///
+/// Lists of access rights are not asked.
+pub fn closed_to(account: &Account, path: &Path, wanted: u32) -> io::Result<Option<PathBuf>> {
+    let real = path.canonicalize()?;
+    let mut steps: Vec<&Path> = real.ancestors().collect();
+    steps.reverse();
+    for step in steps {
+        let wanted = if step == real { wanted } else { 1 };
+        let metadata = std::fs::metadata(step)?;
+        let shift = match (metadata.uid() == account.uid, metadata.gid() == account.gid) {
+            (true, _) => 6,
+            (false, true) => 3,
+            (false, false) => 0,
+        };
+        if account.uid != 0 && metadata.mode() >> shift & wanted != wanted {
+            let named = if step == real { path } else { step };
+            return Ok(Some(named.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// A name that somebody else could replace, and what lets him.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Replaceable {
+    path: PathBuf,
+    /// Whose it is.
+    uid: u32,
+    /// Somebody besides root who may own it.
+    owner: u32,
+    foreign: bool,
+    writable: bool,
+}
+
+impl Replaceable {
+    fn judge(path: &Path, metadata: &Metadata, owner: u32) -> Replaceable {
+        let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+        // The mode of a link means nothing.
+        let shielded = sticky || metadata.is_symlink();
+        let writable = metadata.mode() & 0o002 != 0;
+        let group_writable = metadata.mode() & 0o020 != 0 && metadata.gid() != 0;
+        Replaceable {
+            path: path.to_owned(),
+            uid: metadata.uid(),
+            owner,
+            foreign: metadata.uid() != 0 && metadata.uid() != owner,
+            writable: !shielded && (writable || group_writable),
+        }
+    }
+
+    /// Which name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is wrong with it.
+    pub fn why(&self) -> String {
+        let path = self.path.display();
+        match (self.foreign, self.owner) {
+            (true, _) => format!("{path} belongs to uid {}", self.uid),
+            (false, 0) => format!("{path} can be changed by others than root"),
+            (false, _) => format!("{path} can be changed by others than root and this user"),
+        }
+    }
+
+    /// The command that mends it.
+    pub fn cure(&self) -> String {
+        let path = self.path.display();
+        let (chown, chmod) = (
+            format!("chown -h root {path}"),
+            format!("chmod go-w {path}"),
+        );
+        match (self.foreign, self.writable) {
+            (true, true) => format!("as root: {chown} && {chmod}"),
+            (true, false) => format!("as root: {chown}"),
+            (false, _) if self.uid == 0 => format!("as root: {chmod}"),
+            (false, _) => chmod,
+        }
+    }
 }
 
 /// The system's name of an error, such as `ENOSPC`, for the log.
@@ -293,12 +367,65 @@ mod tests {
         symlink("/etc/passwd", open.join("link")).unwrap();
         symlink("../open/link", safe.join("link")).unwrap();
         let owner = std::fs::metadata(&root).unwrap().uid();
-        let judged = |path: PathBuf| replaceable_by_others(&path, owner).unwrap();
+        let judged = |path: PathBuf| {
+            let found = replaceable_by_others(&path, owner).unwrap();
+            found.map(|found| found.path().to_owned())
+        };
         assert_eq!(judged(safe.join("link")), None);
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
         for link in [open.join("link"), safe.join("link")] {
             assert!(judged(link).unwrap().ends_with("open"));
         }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn the_cure_changes_no_more_than_what_is_wrong() {
+        let found = |uid, foreign, writable| Replaceable {
+            path: PathBuf::from("/a"),
+            uid,
+            owner: 7,
+            foreign,
+            writable,
+        };
+        for (found, cure) in [
+            (found(0, false, true), "as root: chmod go-w /a"),
+            (found(7, false, true), "chmod go-w /a"),
+            (found(9, true, false), "as root: chown -h root /a"),
+            (
+                found(9, true, true),
+                "as root: chown -h root /a && chmod go-w /a",
+            ),
+        ] {
+            assert_eq!(found.cure(), cure);
+        }
+        assert_eq!(found(9, true, true).why(), "/a belongs to uid 9");
+    }
+
+    #[test]
+    fn a_file_is_closed_where_the_first_right_is_missing() {
+        use std::os::unix::fs::PermissionsExt;
+        let number = crate::sys::random::number().unwrap();
+        let root = std::env::temp_dir().join(format!("sendmail365-closed-{number:x}"));
+        let path = root.join("file");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&path, "").unwrap();
+        let found = std::fs::metadata(&path).unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        let (owner, other) = (found.uid() + 1, found.uid() + 2);
+        std::os::unix::fs::chown(&path, None, Some(found.gid())).unwrap();
+        let closed = |uid, gid, wanted| closed_to(&Account { uid, gid }, &path, wanted).unwrap();
+        set(&root, 0o711);
+        set(&path, 0o640);
+        assert_eq!(closed(owner, found.gid(), 4), None);
+        assert_eq!(closed(owner, found.gid(), 6), Some(path.clone()));
+        assert_eq!(closed(other, found.gid() + 1, 4), Some(path.clone()));
+        set(&root, 0o700);
+        let theirs = root.canonicalize().unwrap();
+        assert_eq!(closed(owner, found.gid(), 4), Some(theirs));
+        assert_eq!(closed(0, 0, 6), None);
         std::fs::remove_dir_all(&root).unwrap();
     }
 

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 /// Severity of an event, numbered as syslog does (RFC 5424 section 6.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    Alert = 1,
     Critical = 2,
     Error = 3,
     Warning = 4,

@@ -19,9 +19,4 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
-
-    /// Octets of the text, for messages that tell a secret's size in its place.
-    pub fn size_bytes(&self) -> usize {
-        self.0.len()
-    }
 }
