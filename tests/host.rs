@@ -2,6 +2,7 @@
 //! binary run in it.
 
 use crate::tenant::Tenant;
+use sendmail365::queue::{Listed, Locked, Passed, Spool};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
@@ -307,6 +308,17 @@ pub struct Ran {
     pub stderr: String,
     /// The program read its input to the end, so that no caller dies of SIGPIPE.
     pub read_all: bool,
+}
+
+/// Takes an entry in hand. A process that another test is just starting holds our locks for a moment.
+pub fn in_hand<'a>(spool: &'a Spool, listed: &Listed) -> Locked<'a> {
+    for _ in 0..1000 {
+        match spool.open_locked(listed) {
+            Err(Passed::Busy) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            other => return other.unwrap(),
+        }
+    }
+    panic!("{} stays in another hand", listed.id);
 }
 
 impl Ran {

@@ -246,7 +246,7 @@ fn what_is_being_sent_has_a_star_and_is_not_taken_away() {
     sending.state.open = 1;
     let id = post.commit(1, &sending).to_string();
     let listed = &post.spool.list().unwrap().entries[0];
-    let locked = post.spool.open_locked(listed).unwrap();
+    let locked = crate::host::in_hand(&post.spool, listed);
     let ran = post.queue([]);
     assert!(ran.exits(0).stdout.contains(&format!("{id}* ")), "{ran:#?}");
     post.queue(["drop", &id])
@@ -254,6 +254,7 @@ fn what_is_being_sent_has_a_star_and_is_not_taken_away() {
         .in_two_lines()
         .says("being sent");
     drop(locked);
+    drop(crate::host::in_hand(&post.spool, listed));
     let ran = post.queue([]);
     assert!(
         !ran.exits(0).stdout.contains(&format!("{id}* ")),
