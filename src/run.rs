@@ -176,6 +176,10 @@ impl<'a> Job<'a> {
         let journal = self.journal(&config.log);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
+        let desk = Desk {
+            signals: Some(signal::Signals::arm()),
+            ..desk
+        };
         let mut watch = watch(wishes.verbose);
         submit::submit(wishes, &desk, stdio::stdin(), &mut watch)
     }

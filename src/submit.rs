@@ -14,7 +14,7 @@ mod record;
 
 use crate::cli::{Delivery, Submission};
 use crate::config::Config;
-use crate::outcome::{Failure, Fate, Outcome, QueueId, Stage};
+use crate::outcome::{Class, Failure, Fate, Outcome, QueueId, Stage};
 use crate::queue::Via;
 use crate::queue::choice::Choice;
 use crate::queue::gate::Who;
@@ -47,7 +47,7 @@ pub struct Desk<'a> {
     pub host: &'a str,
     /// Whether standard input is a regular file, which ends by itself.
     pub regular_file: bool,
-    /// Who notes a signal that asks for the end; armed once a message has been read.
+    /// Who notes a signal that asks for the end; armed by the time a message has been read.
     pub signals: Option<Signals>,
 }
 
@@ -100,7 +100,7 @@ enum Ended {
     Delivered,
     /// It is ours now; why it was not sent at once.
     Queued(QueueId, Failure),
-    /// By a signal from the caller's keyboard, before it was sent.
+    /// By a signal before it was read, or by one from the caller's keyboard before it was sent.
     Cancelled(i32),
 }
 
@@ -130,8 +130,13 @@ fn deliver(
     known: &mut Known,
     watch: &mut smtp::Watch<'_>,
 ) -> Result<Ended, Failure> {
-    let ready = prepare(wishes, desk, input, known)?;
-    // Until here a signal kills and the caller knows; from here on the message is ours.
+    let ready = match (prepare(wishes, desk, input, known), desk.signal()) {
+        // Until it is read whole the message is the caller's, who learns by the signal what became of it.
+        (Err(failure), Some(signal)) if failure.class() == Class::Io => {
+            return Ok(Ended::Cancelled(signal));
+        }
+        (ready, _) => ready?,
+    };
     let desk = &Desk {
         signals: Some(Signals::arm()),
         ..*desk

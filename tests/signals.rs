@@ -39,6 +39,16 @@ fn send(signal: &str, child: &Child) {
     assert!(sent.success());
 }
 
+/// Whether a process has handlers for the signals that ask for its end.
+fn takes_signals(child: &Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+    [TERM, HUP, INT]
+        .iter()
+        .all(|signal| mask & (1 << (signal - 1)) != 0)
+}
+
 /// Lets time pass until something is so.
 fn until(what: &str, so: impl Fn() -> bool) {
     for _ in 0..6000 {
@@ -92,9 +102,16 @@ fn while_the_message_is_read_a_signal_kills_and_nothing_is_kept() {
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(MESSAGE.as_ref()).unwrap();
         stdin.flush().unwrap();
+        until("it takes signals", || takes_signals(&child));
         send(name, &child);
         assert_eq!(ended(child).status.signal(), Some(signal));
         drop(stdin);
+        let log = host.log();
+        let last = log.lines().last().unwrap_or_default();
+        assert!(
+            last.contains("event=cancelled") && last.contains(&format!("signal={signal}")),
+            "{log}"
+        );
         assert_eq!(counts(&host, &tenant), (0, 0));
         assert!(host.spooled("tmp").is_empty());
     }

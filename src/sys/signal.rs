@@ -1,9 +1,10 @@
 //! Signals that ask the process to end, and those that a caller left behind.
 //!
-//! Until the message is read whole, TERM, HUP and INT kill: nothing is kept, and the caller knows. From
-//! then on the message is ours, and a shutdown of the host must not lose it: the handlers only note
-//! the signal. A read from a socket with a time limit returns at once (signal(7)); whoever waits asks
-//! what came, and waits in slices, because a signal may also come right before the wait.
+//! Until the message is read whole, TERM, HUP and INT end the process by that signal: nothing is kept,
+//! and the caller knows. From then on the message is ours, and a shutdown of the host must not lose
+//! it. The handlers only note the signal. A read from a socket with a time limit returns at once
+//! (signal(7)); whoever waits asks what came, and waits in slices, because a signal may also come
+//! right before the wait.
 //!
 //! The two numbers below are the only static state of the program: a handler takes no parameter but
 //! the signal, may run between any two instructions, and can touch nothing but atomics.
@@ -27,7 +28,7 @@ const ENDS: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT];
 pub struct Signals(());
 
 impl Signals {
-    /// Puts the handlers in place, once standard input is read to its end.
+    /// Puts the handlers in place.
     ///
     /// A signal that the caller has ignored, as nohup does, stays ignored.
     pub fn arm() -> Signals {
@@ -63,6 +64,11 @@ impl Signals {
             }
         }
     }
+}
+
+/// Whether a signal asked for the end, in whoever's hands the handlers are.
+pub(super) fn asked_for_the_end() -> bool {
+    TAKEN.load(Ordering::SeqCst) != 0
 }
 
 /// Ends the process by a signal, as if it had never been handled; comes back only if it cannot.

@@ -1,5 +1,6 @@
 //! The three standard descriptors as a caller may have left them: closed, full, unread, a file.
 
+use super::signal;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, IsTerminal, Read, Write};
 use std::mem::ManuallyDrop;
@@ -52,13 +53,21 @@ impl Stdin {
 }
 
 impl Read for Stdin {
+    /// Ends in an error when a signal asks for the end; none is missed for longer than a slice.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const SLICE: Duration = Duration::from_secs(1);
         loop {
-            match self.0.read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    readable(&self.0, Duration::MAX)?;
-                }
-                read => return read,
+            if signal::asked_for_the_end() {
+                return Err(io::Error::other("a signal asked for the end"));
+            }
+            match readable(&self.0, SLICE) {
+                Ok(true) => match self.0.read(buffer) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    read => return read,
+                },
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
