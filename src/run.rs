@@ -10,7 +10,7 @@ use crate::smtp::stdio::Doorplate;
 use crate::smtp::{self, Direction};
 use crate::submit::{self, Counter, Desk};
 use crate::sys::caller::{Caller, host_name};
-use crate::sys::log::{Journal, Level, Log};
+use crate::sys::log::{Journal, Level, Line, Log};
 use crate::sys::{clock, privilege, random, signal, stdio};
 use std::ffi::OsString;
 use std::io::{self, BufReader};
@@ -30,32 +30,27 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         drain,
         quiet,
     } = cli::parse(argv);
-    report_panics_without_payload(&program);
+    report_panics_without_payload(&program, caller.uid);
     let serves = matches!(&invocation, Ok(Invocation::Serve(_)));
     let job = || {
         privilege::settle()?;
         Job::begin(&caller)?.perform(invocation, &program)
     };
-    let failure = match panic::catch_unwind(AssertUnwindSafe(job)) {
-        Ok(Ok(Outcome::Sent | Outcome::Done)) => return 0,
-        Ok(Ok(Outcome::Queued(id, failure))) => {
+    let failure = match whole(job, &program) {
+        Ok(Outcome::Sent | Outcome::Done) => return 0,
+        Ok(Outcome::Queued(id, failure)) => {
             if let (false, Some(failure)) = (quiet, failure) {
                 queued(&program, &id, &failure);
             }
             return 0;
         }
-        Ok(Ok(Outcome::Cancelled(signal))) => {
+        Ok(Outcome::Cancelled(signal)) => {
             stdio::complain(&format!("{program}: cancelled"));
             signal::die_by(signal);
             return Class::TryAgain.code();
         }
-        Ok(Err(failure)) => failure,
-        Err(_) => {
-            stdio::complain(&format!(
-                "{program}: the job was not finished; please report the line above"
-            ));
-            return Class::Software.code();
-        }
+        Err(Some(failure)) => failure,
+        Err(None) => return Class::Software.code(),
     };
     if drain {
         stdio::drain_stdin();
@@ -72,8 +67,24 @@ pub fn run(argv: Vec<OsString>) -> u8 {
     failure.class().code()
 }
 
+/// Does the job; none of its failures if a panic ended it, which has been told.
+fn whole(
+    job: impl FnOnce() -> Result<Outcome, Failure>,
+    program: &str,
+) -> Result<Outcome, Option<Failure>> {
+    match panic::catch_unwind(AssertUnwindSafe(job)) {
+        Ok(ended) => ended.map_err(Some),
+        Err(_) => {
+            stdio::complain(&format!(
+                "{program}: the job was not finished; please report the line above"
+            ));
+            Err(None)
+        }
+    }
+}
+
 /// A value of the panic could hold a secret or somebody's mail; its place cannot.
-fn report_panics_without_payload(program: &str) {
+fn report_panics_without_payload(program: &str, uid: u32) {
     let program = program.to_owned();
     panic::set_hook(Box::new(move |info| {
         let place = info
@@ -81,6 +92,8 @@ fn report_panics_without_payload(program: &str) {
             .map(|place| format!("{}:{}", place.file(), place.line()));
         let place = place.unwrap_or_else(|| "an unknown place".to_owned());
         stdio::complain(&format!("{program}: internal error at {place}"));
+        let line = Line::new("-", "panic").number("uid", uid.into());
+        Log::new(Some(Log::SYSLOG.into()), None).write(Level::Critical, &line.text("at", &place));
     }));
 }
 
@@ -339,4 +352,41 @@ fn later(what: &str, cure: &str) -> Failure {
     )
     .because("it sends messages, runs and tends the queue, takes over tokens and checks settings, no more yet")
     .fix(cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// In a process of its own: the hook is the whole process's.
+    #[test]
+    fn a_panic_tells_its_place_and_nothing_of_what_it_held() {
+        const MARK: &str = "in-a-process-of-its-own";
+        if std::env::args_os().any(|word| word == MARK) {
+            report_panics_without_payload("sendmail", 1000);
+            let ended = whole(|| panic!("{} in hand", "CANARY"), "sendmail");
+            assert!(matches!(ended, Err(None)));
+            return;
+        }
+        let own = "run::tests::a_panic_tells_its_place_and_nothing_of_what_it_held";
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", own, "--skip", MARK, "--nocapture"]);
+        let output = command.env("RUST_BACKTRACE", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let lines: Vec<&str> = said
+            .lines()
+            .filter(|line| line.contains("sendmail: "))
+            .collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(
+            lines[0].starts_with("sendmail: internal error at src/run.rs:"),
+            "{said}"
+        );
+        assert!(
+            !said.contains("CANARY") && !said.contains("stack backtrace"),
+            "{said}"
+        );
+    }
 }

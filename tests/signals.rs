@@ -17,7 +17,7 @@ const HUP: i32 = 1;
 const INT: i32 = 2;
 
 /// What is started in the background may ignore signals, and its children with it.
-fn can_be_signalled() -> bool {
+pub fn can_be_signalled() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let mask = status
         .lines()
@@ -33,14 +33,14 @@ fn can_be_signalled() -> bool {
     free
 }
 
-fn send(signal: &str, child: &Child) {
+pub fn send(signal: &str, child: &Child) {
     let script = format!("kill -{signal} {}", child.id());
     let sent = Command::new("sh").args(["-c", &script]).status().unwrap();
     assert!(sent.success());
 }
 
 /// Whether a process has handlers for the signals that ask for its end.
-fn takes_signals(child: &Child) -> bool {
+pub fn takes_signals(child: &Child) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
@@ -50,7 +50,7 @@ fn takes_signals(child: &Child) -> bool {
 }
 
 /// Lets time pass until something is so.
-fn until(what: &str, so: impl Fn() -> bool) {
+pub fn until(what: &str, so: impl Fn() -> bool) {
     for _ in 0..6000 {
         if so() {
             return;
@@ -60,24 +60,26 @@ fn until(what: &str, so: impl Fn() -> bool) {
     panic!("never: {what}");
 }
 
-fn start(host: &Host, words: &[&str]) -> Child {
+pub fn start(host: &Host, words: &[&str]) -> Child {
     let mut command = host.command("sendmail", words);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// A submission that has handed in its message whole and has met the fault.
-fn stalled(host: &Host, tenant: &Tenant, fault: Fault) -> Child {
+pub fn stalled(host: &Host, tenant: &Tenant, fault: Fault) -> Child {
     let accepts = matches!(fault, Fault::AcceptThen(_) | Fault::At(Stage::End, _));
+    let met = || match accepts {
+        true => tenant.received().len(),
+        false => tenant.dialogue().matches("fault: ").count(),
+    };
+    let before = met();
     tenant.fault(fault);
     let mut child = start(host, &["-t", "-i"]);
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(MESSAGE.as_ref()).unwrap();
     drop(stdin);
-    match accepts {
-        true => until("the message is there", || tenant.received().len() == 1),
-        false => until("the fault", || tenant.dialogue().contains("fault: ")),
-    }
+    until("the fault", || met() > before);
     child
 }
 

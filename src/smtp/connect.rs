@@ -35,12 +35,18 @@ fn connected(server: &Server, limits: &Limits) -> Result<TcpStream, Failure> {
             ErrorKind::TimedOut => "ETIMEDOUT".to_owned(),
             _ => error_name(&error),
         };
+        let cure = lack(&error).map_or_else(
+            || {
+                format!(
+                    "check that this host's network and firewall let it reach {host}:{port}, then \
+                     try again"
+                )
+            },
+            str::to_owned,
+        );
         Failure::defer(format!("cannot connect to {host}:{port}"))
             .because(error)
-            .fix(format!(
-                "check that this host's network and firewall let it reach {host}:{port}, then try \
-                 again"
-            ))
+            .fix(cure)
             .with_err(err)
             .at(Stage::Connect)
     })?;
@@ -48,6 +54,13 @@ fn connected(server: &Server, limits: &Limits) -> Result<TcpStream, Failure> {
         tunnel(&mut tcp, server, limits)?;
     }
     Ok(tcp)
+}
+
+/// The cure where this process or host lacks something and the network is blameless.
+fn lack(error: &io::Error) -> Option<&'static str> {
+    const LACKS: [&str; 5] = ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
+    let lacks = LACKS.contains(&error_name(error).as_str());
+    lacks.then_some("raise the limits that the caller has set (ulimit -n, -u, -v), or free memory")
 }
 
 /// Asks the resolver in a thread that is left alone when it does not answer.
@@ -77,7 +90,10 @@ fn resolve(host: &str, port: u16, limits: &Limits) -> Result<Vec<SocketAddr>, Fa
     };
     Err(Failure::defer(format!("cannot find the address of {host}"))
         .because(&error)
-        .fix("check [smtp] host, /etc/resolv.conf and the network, then try again")
+        .fix(
+            lack(&error)
+                .unwrap_or("check [smtp] host, /etc/resolv.conf and the network, then try again"),
+        )
         .with_err(resolver_error(&error))
         .at(Stage::Dns))
 }
@@ -376,5 +392,19 @@ mod tests {
                 .unwrap()
                 .contains("not HTTP")
         );
+    }
+
+    #[test]
+    fn what_this_process_lacks_is_not_the_networks_fault() {
+        for (number, blamed) in [
+            (11, true),
+            (24, true),
+            (12, true),
+            (111, false),
+            (113, false),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(lack(&error).is_some(), blamed, "{error}");
+        }
     }
 }

@@ -310,6 +310,7 @@ pub fn error_number_name(number: i32) -> String {
         libc::ENOSPC => "ENOSPC",
         libc::EDQUOT => "EDQUOT",
         libc::EFBIG => "EFBIG",
+        libc::EAGAIN => "EAGAIN",
         libc::EMFILE => "EMFILE",
         libc::ENFILE => "ENFILE",
         libc::ENOMEM => "ENOMEM",

@@ -1,7 +1,7 @@
 //! How each fault of the table is brought about, for submissions.
 
-use super::queued;
 use super::scene::{Case, Scene};
+use super::{queued, scarce, signalled};
 use crate::host::{Ran, finish};
 use crate::submission::{self, MESSAGE};
 use crate::tenant::{Act, Answer, Fault, Plan, Stage};
@@ -35,6 +35,8 @@ pub fn cases() -> BTreeMap<&'static str, Cases> {
         output(),
         limits(),
         queued::rows(),
+        scarce::rows(),
+        signalled::rows(),
     ] {
         for (id, cases) in rows {
             assert!(all.insert(id, cases).is_none(), "{id} stands twice");
@@ -66,7 +68,7 @@ fn at(stage: Stage, code: u16, text: &str) -> Fault {
 }
 
 /// Runs the program under another one.
-fn under(scene: &Scene<'_>, outer: &[&str], arguments: &[&str], stdin: &[u8]) -> Ran {
+pub fn under(scene: &Scene<'_>, outer: &[&str], arguments: &[&str], stdin: &[u8]) -> Ran {
     let inner = scene.host.command("sendmail", arguments);
     let mut command = Command::new(outer[0]);
     command.args(&outer[1..]);
@@ -121,7 +123,7 @@ fn shell(script: &'static str) -> Case {
 
 /// A submission in namespaces of its own, after a script that mounts things there; `$R` is the
 /// host's root.
-fn namespace(kinds: &'static [&'static str], script: &'static str) -> Case {
+pub fn namespace(kinds: &'static [&'static str], script: &'static str) -> Case {
     let run = move |scene: &Scene<'_>| {
         let root = scene.host.path("");
         let script = format!("R={}; set -e; {script}", root.to_str().unwrap());

@@ -153,6 +153,7 @@ impl Case {
     pub fn possible(&self) -> bool {
         self.tools.iter().all(|&tool| match tool {
             "root" => crate::is_root(),
+            "signals" => crate::signals::can_be_signalled(),
             _ => crate::needs(tool),
         })
     }
