@@ -86,8 +86,9 @@ pub fn submit(
     match result? {
         Ended::Sent(_) | Ended::Delivered => Ok(Outcome::Sent),
         Ended::Queued(id, failure) => {
-            let unwanted = wishes.delivery != Delivery::QueueOnly;
-            Ok(Outcome::Queued(id, unwanted.then_some(failure)))
+            let wanted = wishes.delivery == Delivery::QueueOnly;
+            let passes = wishes.errors_only && failure.fate() == Fate::Defer;
+            Ok(Outcome::Queued(id, (!wanted && !passes).then_some(failure)))
         }
         Ended::Cancelled(signal) => Ok(Outcome::Cancelled(signal)),
     }

@@ -621,3 +621,36 @@ fn the_next_message_is_announced_behind_the_last_dot() {
         assert_eq!((to.len(), count), (delivered, delivered), "{label}");
     }
 }
+
+/// Emacs and others take any text on standard error for a failure, and their user sends it again.
+#[test]
+fn who_asks_for_errors_only_hears_nothing_of_a_message_that_waits() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(Fault::SubmissionDown);
+    for words in [
+        &["-oi", "-f", "alerts@contoso.test", "-oep", "-odi", "-t"][..],
+        &["-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t"],
+        &["-ep", "-t", "-i"],
+    ] {
+        host.sendmail(words, MESSAGE).exits(0).silently();
+        host.forget_troubles();
+    }
+    assert_eq!(host.spooled("queue").len(), 3);
+    assert!(host.log().contains("event=queued"));
+    host.sendmail(["-t", "-i"], MESSAGE)
+        .exits(0)
+        .says("queued as ");
+    host.forget_troubles();
+    tenant.recover();
+    // What only an administrator can end is told, and so is a failure.
+    tenant.fault(at(Stage::Auth, 535, "5.7.3 Authentication unsuccessful"));
+    let ran = host.sendmail(["-oem", "-t", "-i"], MESSAGE);
+    ran.exits(0).says("5.7.3").says("queued as ");
+    host.forget_troubles();
+    tenant.recover();
+    tenant.fault(at(Stage::Rcpt, 550, "5.1.1 unknown"));
+    host.sendmail(["-oem", "-t", "-i"], MESSAGE)
+        .exits(67)
+        .in_two_lines();
+}

@@ -94,6 +94,9 @@ pub struct Submission {
     pub delivery: Delivery,
     /// Say nothing on standard error, only in the exit status (`-oeq`).
     pub quiet: bool,
+    /// Standard error is for failures (`-oe` with any letter): a caller who asks for that takes any
+    /// text there for one, and sends the message again.
+    pub errors_only: bool,
     /// What the caller wants to hear of the delivery.
     pub dsn: Dsn,
     /// What was accepted and has no effect, for the log: escaped and cut.

@@ -204,6 +204,7 @@ fn delivery(w: &mut Wishes, value: &[u8]) {
 
 fn error_mode(w: &mut Wishes, value: &[u8]) {
     w.submission.quiet = value.first() == Some(&b'q');
+    w.submission.errors_only = true;
 }
 
 pub(super) fn debug(w: &mut Wishes, level: Option<OsString>) -> Result<(), Failure> {
