@@ -6,6 +6,7 @@ use crate::config::paths::{Location, locate};
 use crate::config::{Config, file};
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
 use crate::queue::choice::{Choice, Filter, Part};
+use crate::queue::runner::Tally;
 use crate::smtp::stdio::Doorplate;
 use crate::smtp::{self, Direction};
 use crate::submit::{self, Counter, Desk};
@@ -279,7 +280,19 @@ impl<'a> Job<'a> {
             filters: filters.collect(),
         };
         let desk = self.desk(&config, &journal, &host);
-        submit::run_queue(&desk, choice, &mut |_, _| {})
+        let shows = wishes.progress && stdio::stderr_is_terminal();
+        let progress = |tally: &Tally| {
+            if shows {
+                let Tally { seen, total, .. } = tally;
+                let (sent, failed) = (tally.delivered, tally.failed);
+                stdio::retell(&format!("{seen} of {total}: {sent} sent, {failed} failed"));
+            }
+        };
+        let ran = submit::run_queue(&desk, choice, &mut watch(wishes.verbose), &progress);
+        if shows {
+            stdio::complain("");
+        }
+        ran
     }
 
     fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {

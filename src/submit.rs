@@ -267,7 +267,7 @@ fn split(
     };
     // Whatever becomes of it now, the entry is ours and the runner comes back to it: not even a panic,
     // whose place has been told, may let the caller send the message again.
-    let pass = || courier::pass(desk, choice, Who::Submission, watch);
+    let pass = || courier::pass(desk, choice, Who::Submission, watch, &|_| ());
     match panic::catch_unwind(AssertUnwindSafe(pass)) {
         Ok(Ok(tally)) if tally.delivered == 1 => return Ok(Ended::Delivered),
         Ok(Ok(tally)) => {

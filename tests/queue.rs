@@ -654,3 +654,40 @@ fn who_asks_for_errors_only_hears_nothing_of_a_message_that_waits() {
         .exits(67)
         .in_two_lines();
 }
+
+/// A person sees how far it is; nobody else does, and nothing on the side of sendmail.
+#[test]
+fn progress_is_shown_on_a_terminal_only() {
+    if !crate::needs("script") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let ran = |name: &str, words: &[&str], terminal: bool| {
+        for number in 0..3 {
+            let to = format!("u{number}@example.com");
+            host.sendmail(["-odq", "-i", &to], MESSAGE).exits(0);
+        }
+        host.forget_troubles();
+        let inner = host.command(name, words);
+        let words = [inner.get_program()].into_iter().chain(inner.get_args());
+        let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
+        let mut command = std::process::Command::new(if terminal { "script" } else { "env" });
+        match terminal {
+            true => command.args(["-qec", &words.join(" "), "/dev/null"]),
+            false => command.args(&words),
+        };
+        let ran = crate::host::finish(&mut command, b"");
+        ran.exits(0);
+        assert!(host.spooled("queue").is_empty(), "{}", host.log());
+        ran.stdout + &ran.stderr
+    };
+    let shown = ran("sendmail365", &["queue", "run"], true);
+    assert!(
+        shown.contains("\r1 of 3: 1 sent, 0 failed\r2 of 3"),
+        "{shown:?}"
+    );
+    assert_eq!(ran("sendmail365", &["queue", "run"], false), "");
+    assert_eq!(ran("sendmail", &["-q"], true), "");
+    assert!(ran("sendmail", &["-q", "-v"], false).contains(">>> MAIL FROM:<"));
+}

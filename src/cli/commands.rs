@@ -228,6 +228,7 @@ fn queue(asked: Asked) -> Result<Invocation, Failure> {
         "run" => {
             return Ok(Invocation::RunQueue(QueueRun {
                 config: asked.config,
+                progress: true,
                 ..QueueRun::default()
             }));
         }

@@ -112,6 +112,10 @@ pub struct QueueRun {
     pub at_once: bool,
     /// All of these have to hold.
     pub filters: Vec<QueueFilter>,
+    /// Show the dialogue with the server on standard error.
+    pub verbose: bool,
+    /// Show on a terminal how far it is: asked for by a person, not by a caller of sendmail.
+    pub progress: bool,
 }
 
 /// `-qI`, `-qR` or `-qS` with a text, with `!` the opposite.

@@ -147,6 +147,7 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
         Mode::Serve => Ok(Invocation::Serve(submission)),
         Mode::Run => Ok(Invocation::RunQueue(super::QueueRun {
             config: submission.config,
+            verbose: submission.verbose,
             ..wishes.run
         })),
         Mode::Version => Ok(Invocation::Version),

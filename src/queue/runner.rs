@@ -20,6 +20,9 @@ pub struct Tally {
     pub delivered: usize,
     pub failed: usize,
     pub waiting: usize,
+    /// Entries that were looked at, of so many.
+    pub seen: usize,
+    pub total: usize,
     /// Another pass is under way.
     pub busy: bool,
     /// The first trouble with an entry that had to be passed over.
@@ -39,6 +42,8 @@ pub struct Pass<'a> {
     pub random: &'a dyn Fn() -> u64,
     /// Whether a signal asked for the end.
     pub interrupted: &'a dyn Fn() -> bool,
+    /// Hears of each entry that has been seen to.
+    pub progress: &'a dyn Fn(&Tally),
 }
 
 impl Pass<'_> {
@@ -68,6 +73,7 @@ impl Pass<'_> {
             }
         }
         let mut entries = listing.entries.iter();
+        tally.total = entries.len();
         let mut due = self.next_due(&mut entries, carrier, &mut tally);
         while let Some(mut one) = due {
             if (self.interrupted)() || tally.stopped.is_some() {
@@ -80,6 +86,8 @@ impl Pass<'_> {
                 false => Ok(()),
             });
             self.note(ended, &one.journal, &mut tally);
+            tally.seen = tally.total - entries.len() - usize::from(due.is_some());
+            (self.progress)(&tally);
         }
         Ok(tally)
     }
@@ -369,6 +377,7 @@ mod tests {
             clock: &|| clock.get(),
             random: &|| u64::MAX / 2,
             interrupted: &|| false,
+            progress: &|_| (),
         };
         pass.run(server).unwrap()
     }

@@ -26,8 +26,9 @@ pub fn run_queue(
     desk: &Desk<'_>,
     choice: Choice,
     watch: &mut smtp::Watch<'_>,
+    progress: &dyn Fn(&Tally),
 ) -> Result<Outcome, Failure> {
-    let run = work_off(desk, choice, watch);
+    let run = work_off(desk, choice, watch, progress);
     if let Err(failure) = &run {
         // Whoever starts it by the clock reads nothing but the log.
         let line = failure_line(desk.journal.line("runner"), failure);
@@ -40,6 +41,7 @@ fn work_off(
     desk: &Desk<'_>,
     choice: Choice,
     watch: &mut smtp::Watch<'_>,
+    progress: &dyn Fn(&Tally),
 ) -> Result<Outcome, Failure> {
     let desk = &Desk {
         signals: Some(Signals::arm()),
@@ -55,7 +57,7 @@ fn work_off(
         // The administrator may have put right what the last attempt met.
         desk.config.gate().close();
     }
-    let tally = pass(desk, choice, who, watch)?;
+    let tally = pass(desk, choice, who, watch, progress)?;
     if desk.interrupted() {
         // The host goes down, or somebody typed Ctrl-C: the rest waits for the next run.
         return Ok(Outcome::Done);
@@ -104,6 +106,7 @@ pub(super) fn pass(
     choice: Choice,
     who: Who,
     watch: &mut smtp::Watch<'_>,
+    progress: &dyn Fn(&Tally),
 ) -> Result<Tally, Failure> {
     let spool = desk.config.spool();
     let lifetime = Duration::from_secs(desk.config.queue.lifetime_seconds);
@@ -116,6 +119,7 @@ pub(super) fn pass(
         // Without dice the pauses are the plain ones.
         random: &|| random::number().unwrap_or(u64::MAX / 2),
         interrupted: &|| desk.interrupted(),
+        progress,
     };
     let mut courier = Courier {
         desk,

@@ -12,6 +12,16 @@ pub fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Writes a line to a terminal over the one before, which is no longer.
+pub fn retell(line: &str) {
+    let _ = write!(io::stderr().lock(), "\r{line}");
+}
+
+/// Whether a person reads standard error.
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Writes text to stdout; a reader that is gone changes nothing.
 pub fn say(text: &str) {
     let mut stdout = io::stdout().lock();
