@@ -2,8 +2,9 @@
 //! go: what exit status 0 promised is kept, and what a failure denied never arrives.
 //!
 //! A plain trace of a scenario gives its system calls; then it runs once for each of them. After each
-//! run the cause of trouble is taken away and the queue is run until it is empty. The suite tries a
-//! fixed choice of all that; `SENDMAIL365_CRASH_ALL=1` tries everything.
+//! run the cause of trouble is taken away and the queue is run until it is empty. The suite kills at
+//! every call, and lets every call that can fail do so once, with one error after the other;
+//! `SENDMAIL365_CRASH_ALL=1` tries each error at each of them.
 
 use crate::binary;
 use crate::host::{Host, Ran, finish};
@@ -41,24 +42,6 @@ const INWARD: [&str; 25] = [
     "execve",
     "getresuid",
     "getresgid",
-];
-
-/// Names of calls whose every occurrence is tried even by the suite's choice.
-const WEIGHTY: [&str; 14] = [
-    "openat",
-    "write",
-    "writev",
-    "pwrite64",
-    "fsync",
-    "fdatasync",
-    "renameat2",
-    "unlink",
-    "flock",
-    "fchmod",
-    "recvfrom",
-    "sendto",
-    "connect",
-    "clone3",
 ];
 
 /// Names of calls that are made to fail.
@@ -466,11 +449,6 @@ fn all() -> bool {
     std::env::var_os("SENDMAIL365_CRASH_ALL").is_some()
 }
 
-/// The suite's choice: what is weighty, and some of the rest.
-fn chosen(call: &str, number: usize) -> bool {
-    all() || WEIGHTY.contains(&call) || number.is_multiple_of(5)
-}
-
 /// Kills the scenario at one call after the other.
 fn kill_everywhere(scenario: &'static Scenario) {
     if !crate::needs("strace") {
@@ -478,10 +456,7 @@ fn kill_everywhere(scenario: &'static Scenario) {
     }
     let bench = Bench::new(scenario);
     let mut tally = Tally::default();
-    for (number, (call, nth)) in bench.points().into_iter().enumerate() {
-        if !chosen(&call, number) {
-            continue;
-        }
+    for (call, nth) in bench.points() {
         let spec = format!("{call}:signal=SIGKILL:when={nth}");
         let left = bench.inject(&spec);
         tally.runs += 1;
@@ -514,7 +489,7 @@ fn fail_everywhere(scenario: &'static Scenario) {
     points.retain(|(call, _)| FALLIBLE.contains(&call.as_str()));
     for (number, (call, nth)) in points.into_iter().enumerate() {
         for (place, error) in ERRORS.iter().enumerate() {
-            if !all() && (place != number % ERRORS.len() || !chosen(&call, number)) {
+            if !all() && place != number % ERRORS.len() {
                 continue;
             }
             let spec = format!("{call}:error={error}:when={nth}");
