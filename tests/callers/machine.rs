@@ -289,12 +289,6 @@ impl Machine {
     pub fn goes_offline(&self) {
         self.tenant.fault(Fault::SubmissionDown);
     }
-
-    /// Whether `sendmail -bs` greets.
-    pub fn speaks_smtp_on_stdio(&self) -> bool {
-        let ran = self.shell("printf 'QUIT\\r\\n' | sendmail -bs");
-        ran.stdout.starts_with("220 ")
-    }
 }
 
 /// A program that runs until it is dropped.
