@@ -13,6 +13,7 @@ fn report<'a>(recipients: &'a [&'a str], subject: &'a str, name: &'a str) -> Let
         subject,
         name: Some(name),
         text: Some(text()),
+        added: "",
         attached: false,
     }
 }
@@ -65,7 +66,7 @@ fn atd_mails_what_a_job_prints() {
     let received = machine.wait_for(1);
     let subject = received[0].field("Subject").remove(0);
     assert!(subject.starts_with("Output from your job"), "{subject}");
-    report(&["ops@example.com"], &subject, "").is(&received[0]);
+    report(&["ops@example.com"], &subject, "root").is(&received[0]);
 }
 
 /// anacron hands over a regular file without -i: its lines of a lone dot are text.
