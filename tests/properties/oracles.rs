@@ -4,6 +4,10 @@
 
 #[path = "model.rs"]
 mod model;
+#[path = "travel.rs"]
+mod travel;
+
+pub use travel::transfer;
 
 use model::Dots;
 use sendmail365::cli;
