@@ -8,6 +8,7 @@
 //! stdin php-mail                             tests/data/php-mail, or lines:
 //! < To: a@example.com                        \{1200*x} is x so often, here as everywhere
 //! file                                       standard input is a regular file
+//! queue on                                   the host has a queue
 //! lacks 8BITMIME DSN                         what the server does not offer
 //! exit 0
 //! from alerts@contoso.test                   the envelope
@@ -21,7 +22,8 @@
 //! encoded                                    the body arrives in quoted-printable, and means the same
 //! logs encoded as                            a text in the log
 //! says no recipients                         a text on stderr
-//! prints root... deliverable: a@example.com  all that stands on stdout
+//! prints root... deliverable: a@example.com  a line on stdout, each in its turn; * is any text
+//! queued 1                                   so many messages wait after the call, and arrive with the next -q
 //! ```
 //! Whatever is not named must arrive as it was given, and a case without `says` must be silent.
 
@@ -39,6 +41,7 @@ struct Case {
     arguments: Vec<std::ffi::OsString>,
     stdin: Vec<u8>,
     stdin_is_file: bool,
+    queue: bool,
     lacks: Vec<Fault>,
     mail: Option<String>,
     rcpt: Option<String>,
@@ -51,7 +54,8 @@ struct Case {
     added: Vec<String>,
     body: Option<Vec<u8>>,
     says: Vec<String>,
-    prints: String,
+    prints: Vec<String>,
+    queued: usize,
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -107,6 +111,9 @@ fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
     for (section, key, value) in &case.settings {
         host.set(section, key, value);
     }
+    if case.queue {
+        host.set("queue", "enabled", "true");
+    }
     host.write("etc/aliases", &case.aliases);
     host.run(
         "sendmail365",
@@ -128,27 +135,23 @@ fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
         }
     };
     expect("exit status", &ran.status.code(), &Some(case.exit), &ran)?;
-    match case.says.is_empty() {
-        true => expect(
-            "stdout and stderr",
-            &(ran.stdout.as_str(), ran.stderr.as_str()),
-            &(case.prints.as_str(), ""),
-            &ran,
-        )?,
-        false => {
-            for text in &case.says {
-                expect(
-                    &format!("{text:?} on stderr"),
-                    &ran.stderr.contains(text),
-                    &true,
-                    &ran,
-                )?;
-            }
-        }
-    }
+    printed(case, &ran)?;
     for text in &case.logs {
         let there = host.log().contains(text);
         expect(&format!("{text:?} in the log"), &there, &true, &ran)?;
+    }
+    if case.queue {
+        let waiting = host.spooled("queue").len();
+        expect("messages in the queue", &waiting, &case.queued, &ran)?;
+        let left = host.spooled("tmp").len() + host.spooled("failed").len();
+        expect("other files in the spool", &left, &0, &ran)?;
+    }
+    if case.queued > 0 {
+        let sent = tenant.received().len() - before;
+        expect("messages at the tenant before -q", &sent, &0, &ran)?;
+        host.run("sendmail", ["-q"], "").exits(0);
+        let waiting = host.spooled("queue").len();
+        expect("messages in the queue after -q", &waiting, &0, &ran)?;
     }
     let received = tenant.received();
     let arrived = &received[before..];
@@ -160,6 +163,30 @@ fn run(tenant: &Tenant, case: &Case) -> Result<(), String> {
     expect("RCPT TO", &arrived[0].recipients, &case.to, &ran)?;
     parameters(case, &arrived[0], &ran)?;
     compare(case, &arrived[0].data)
+}
+
+/// What is not named must not be printed; beside a reason stdout may say more.
+fn printed(case: &Case, ran: &Ran) -> Result<(), String> {
+    for text in &case.says {
+        let there = ran.stderr.contains(text);
+        expect(&format!("{text:?} on stderr"), &there, &true, ran)?;
+    }
+    if !case.says.is_empty() && case.prints.is_empty() {
+        return Ok(());
+    }
+    let whole = ran.stdout.is_empty() || ran.stdout.ends_with('\n');
+    expect("a line end at the end of stdout", &whole, &true, ran)?;
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    expect("lines on stdout", &lines.len(), &case.prints.len(), ran)?;
+    for (line, pattern) in lines.iter().zip(&case.prints) {
+        if !matches(pattern, line.as_bytes()) {
+            return Err(format!("stdout: {line:?}, not {pattern:?}"));
+        }
+    }
+    match case.says.is_empty() {
+        true => expect("stderr", &ran.stderr.as_str(), &"", ran),
+        false => Ok(()),
+    }
 }
 
 /// SIZE has to be that of the message as it arrived; the others are as the case says.
@@ -357,7 +384,9 @@ fn parse(block: &str) -> Case {
                 .extend(rest.split(' ').map(|name| format!("{name}: *"))),
             "body" => case.body = Some(unescaped(rest)),
             "says" => case.says.push(rest.to_owned()),
-            "prints" => case.prints = format!("{rest}\n"),
+            "prints" => case.prints.push(rest.to_owned()),
+            "queue" if rest == "on" => case.queue = true,
+            "queued" => case.queued = rest.parse().unwrap(),
             _ => panic!("no such word in a case: {line:?}"),
         }
     }

@@ -152,6 +152,10 @@ impl Opening {
             _ => &line,
         };
         let first = self.header.fields().is_empty();
+        let indented = text.first().copied().is_some_and(blank);
+        let from_line = first && is_from_line(text);
+        // Behind a line that may be text, one that begins with `From ` may be text as well.
+        let perhaps_text = first && (indented || from_line && !self.pending.is_empty());
         if text.is_empty() && (!first || self.pending.is_empty()) {
             self.notes.nul += nul;
             return Ok(Next::Body);
@@ -160,14 +164,14 @@ impl Opening {
         if let Some(field) = Field::from_line(text) {
             self.notes.nul += nul;
             self.field(field)
-        } else if !first && text.first().copied().is_some_and(blank) {
+        } else if !first && indented {
             self.notes.nul += nul;
             self.continuation(text)
-        } else if first && text.first().copied().is_some_and(blank) && self.size <= HEADER_MAX {
+        } else if perhaps_text && self.size <= HEADER_MAX {
             self.notes.continuation_lines += 1;
             self.pending.extend_from_slice(raw);
             Ok(Next::Line)
-        } else if first && is_from_line(text) {
+        } else if from_line && !perhaps_text {
             self.notes.from_lines += 1;
             self.notes.nul += nul;
             // Dropped; what is kept for the body still counts.
@@ -293,6 +297,9 @@ mod tests {
             (" c\n\tc\nA: b\n\nd\n", "A: b|", "d|"),
             ("From joe Mon Jan 1\n>From x\n>>From y\nA: b\n", "A: b|", ""),
             ("From joe\n c\nA: b\n", "A: b|", ""),
+            (" c\nFrom joe\nA: b\n", "A: b|", ""),
+            ("From joe\n c\nFrom here\nd\n", "", " c|From here|d|"),
+            (" c\n\nFrom here\n", "", " c||From here|"),
             ("A: b\nFrom joe\n", "A: b|", "From joe|"),
             ("A: b\nB: c", "A: b|B: c|", ""),
             ("A: b\n c\n\td\nB:\n", "A: b| c|\td|B:|", ""),

@@ -230,6 +230,12 @@ impl Break {
     }
 }
 
+fn without_last_blanks(line: &[u8]) -> &[u8] {
+    let last = line.iter().rposition(|&octet| !blank(octet));
+    let end = last.map_or(0, |last| last + 1);
+    line.get(..end).unwrap_or(line)
+}
+
 /// The body with lines over 998 octets broken, and how many there were. Nothing that means one
 /// character is parted.
 fn with_lines_broken(body: &[u8], kind: Break) -> (Vec<u8>, u64) {
@@ -237,7 +243,11 @@ fn with_lines_broken(body: &[u8], kind: Break) -> (Vec<u8>, u64) {
     let mut count = 0;
     for line in lines(body) {
         count += u64::from(line.len() > LINE_MAX);
-        let mut rest = line;
+        let mut rest = match kind {
+            // At the end of a line they are no text (rule 3); before a break they would be.
+            Break::Soft if line.len() > LINE_MAX => without_last_blanks(line),
+            _ => line,
+        };
         let mut continued = false;
         while rest.len() + usize::from(continued && kind == Break::Blank) > LINE_MAX {
             let (head, tail) = rest.split_at(kind.place(rest, continued));
@@ -424,6 +434,11 @@ mod tests {
                 format!("{}=3Dyzz", "x".repeat(994)),
                 format!("{}=3D=\r\nyzz", "x".repeat(994)),
             ),
+            (
+                format!("{}{}", "x".repeat(999), " ".repeat(998)),
+                format!("{}=\r\nxx", "x".repeat(997)),
+            ),
+            (format!("x={}", " ".repeat(998)), "x=".to_owned()),
         ];
         for (body, wanted) in rows {
             let (_, body) = sent(fields, format!("{body}\r\n").as_bytes(), true);

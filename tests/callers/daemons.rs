@@ -1,7 +1,7 @@
 //! What runs by itself: cron, at, anacron, and the monitors that write to root.
 
 use super::ALERTS;
-use super::machine::{Letter, Machine, decoded, text};
+use super::machine::{Letter, Machine, NAME, decoded, text};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -13,6 +13,7 @@ fn report<'a>(recipients: &'a [&'a str], subject: &'a str, name: &'a str) -> Let
         subject,
         name: Some(name),
         text: Some(text()),
+        added: "",
         attached: false,
     }
 }
@@ -65,7 +66,7 @@ fn atd_mails_what_a_job_prints() {
     let received = machine.wait_for(1);
     let subject = received[0].field("Subject").remove(0);
     assert!(subject.starts_with("Output from your job"), "{subject}");
-    report(&["ops@example.com"], &subject, "").is(&received[0]);
+    report(&["ops@example.com"], &subject, "root").is(&received[0]);
 }
 
 /// anacron hands over a regular file without -i: its lines of a lone dot are text.
@@ -114,57 +115,81 @@ fn logwatch_mails_its_report() {
     );
 }
 
-/// The line of its action sendmail-common.conf.
+/// The lines of its action sendmail-whois-lines.conf, with what an attacker can write to a log:
+/// without -i one of two dots at the start of a line is taken away.
 #[test]
-fn fail2ban_mails_without_i_and_without_a_final_line_end() {
+fn fail2ban_mails_lines_of_logs_without_i_and_without_a_final_line_end() {
     let Some(machine) = Machine::with(&[]) else {
         return;
     };
-    let line = r#"printf %b "Subject: [Fail2Ban] sshd: banned 192.0.2.7 from `uname -n`
+    let long = "0123456789".repeat(200);
+    let log = format!(
+        "192.0.2.7 Grüße, 日本語 ✓\n.192.0.2.7\n..192.0.2.7\n...192.0.2.7\nFrom 192.0.2.7 on\n\
+         192.0.2.7 {long}\n \t192.0.2.7 blanks\n192.0.2.7\n"
+    );
+    machine.host.write("home/log", &log);
+    let line = r#"( printf %b "Subject: [Fail2Ban] sshd-Köln: banned 192.0.2.7 from `uname -n`
 Date: `LC_ALL=C date +"%a, %d %h %Y %T %z"`
-From: Fail2Ban <fail2ban>
+From: Jörg Größe <fail2ban>
 To: root\n
 Hi,\n
 The IP 192.0.2.7 has just been banned by Fail2Ban after
-5 attempts against sshd.\n
+5 attempts against sshd-Köln.\n\n
+Here is more information about 192.0.2.7 :\n"
+echo missing whois program
+printf %b "\nLines containing failures of 192.0.2.7 (max 1000)\n"
+grep -F 192.0.2.7 log
+printf %b "\n
 Regards,\n
-Fail2Ban" | /usr/sbin/sendmail -f "fail2ban" "root" && echo sent"#;
+Fail2Ban" ) | /usr/sbin/sendmail -f "fail2ban" "root" && echo sent"#;
     let arrived = machine.sends(line);
-    let subject = format!("[Fail2Ban] sshd: banned 192.0.2.7 from {}", node_name());
+    let node = node_name();
+    let subject = format!("[Fail2Ban] sshd-Köln: banned 192.0.2.7 from {node}");
+    let quoted = log.replace("\n..", "\n.");
     let letter = Letter {
-        text: Some(
+        text: Some(format!(
             "Hi,\n\nThe IP 192.0.2.7 has just been banned by Fail2Ban after\n\
-             5 attempts against sshd.\n\nRegards,\n\nFail2Ban"
-                .to_owned(),
-        ),
-        ..report(&["ops@example.com"], &subject, "Fail2Ban")
+             5 attempts against sshd-Köln.\n\n\nHere is more information about 192.0.2.7 :\n\
+             missing whois program\n\nLines containing failures of 192.0.2.7 (max 1000)\n\
+             {quoted}\n\nRegards,\n\nFail2Ban"
+        )),
+        ..report(&["ops@example.com"], &subject, NAME)
     };
     letter.is(&arrived);
     machine.goes_offline();
     machine.shell(line).exits(75);
 }
 
-/// mdadm knows /usr/lib/sendmail only, and adds /proc/mdstat.
+/// mdadm knows /usr/lib/sendmail only, and copies /proc/mdstat, here with the hard text in it.
 #[test]
 fn mdadm_finds_us_under_usr_lib() {
     let Some(machine) = Machine::with(&[]) else {
         return;
     };
+    let doubled = text().replace("\n.", "\n..");
+    machine.host.write("home/mdstat", doubled);
     let arrived = machine.sends(
-        r#"{ printf 'From: mdadm monitoring <root@%s>\nTo: root\n' "$(uname -n)"
-printf 'Subject: DegradedArray event on /dev/md0:%s\n\n' "$(uname -n)"
-printf 'This is an automatically generated mail message from mdadm\n..\n'
-printf 'The /proc/mdstat file currently contains the following:\n\nPersonalities : [raid1]\n'
+        r#"{ printf 'From: %s\n' 'Jörg Größe <noreply@contoso.test>'
+printf 'To: %s\n' root
+printf 'Subject: DegradedArray event on /dev/md/Köln:%s\n\n' "$(uname -n)"
+printf 'This is an automatically generated mail message from mdadm\nrunning on %s\n\n' "$(uname -n)"
+printf 'A DegradedArray event had been detected on md device /dev/md/Köln.\n\n'
+printf 'Faithfully yours, etc.\n\n'
+printf 'P.S. The /proc/mdstat file currently contains the following:\n\n'
+cat mdstat
 } | /usr/lib/sendmail -t && echo sent"#,
     );
-    let subject = format!("DegradedArray event on /dev/md0:{}", node_name());
+    let node = node_name();
+    let subject = format!("DegradedArray event on /dev/md/Köln:{node}");
+    let hard = text();
     let letter = Letter {
-        text: Some(
-            "This is an automatically generated mail message from mdadm\n.\n\
-             The /proc/mdstat file currently contains the following:\n\nPersonalities : [raid1]"
-                .to_owned(),
-        ),
-        ..report(&["ops@example.com"], &subject, "mdadm monitoring")
+        text: Some(format!(
+            "This is an automatically generated mail message from mdadm\nrunning on {node}\n\n\
+             A DegradedArray event had been detected on md device /dev/md/Köln.\n\n\
+             Faithfully yours, etc.\n\n\
+             P.S. The /proc/mdstat file currently contains the following:\n\n{hard}"
+        )),
+        ..report(&["ops@example.com"], &subject, NAME)
     };
     letter.is(&arrived);
 }

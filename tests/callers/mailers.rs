@@ -43,8 +43,9 @@ fn git_send_email_sends_a_series_and_stops_at_a_failure() {
         };
         letter.is(arrived);
         let added: Vec<String> = text().lines().map(|line| format!("+{line}")).collect();
+        let added = added.join("\n") + "\n\\ No newline at end of file\n";
         let patch = decoded(arrived);
-        assert!(patch.contains(&added.join("\n")), "{patch}");
+        assert!(patch.contains(&added), "{patch}");
     }
     // Only the first is refused: the second would be taken, were it offered.
     machine

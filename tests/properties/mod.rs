@@ -165,6 +165,47 @@ fn any_input_is_one_message_on_the_wire() {
 }
 
 #[test]
+fn any_body_travels_in_lines_that_servers_take() {
+    let words: [&[u8]; 34] = [
+        b"\n",
+        b"\n",
+        b"\n\n",
+        b"\n\n",
+        b"\nContent-Type: text/html; charset=utf-8\n",
+        b"\nContent-Type: multipart/mixed; boundary=b\n",
+        b"\nContent-Type: image/png\n",
+        b"\nContent-Transfer-Encoding: 8bit\n",
+        b"\nContent-Transfer-Encoding: quoted-printable\n",
+        b"\nContent-Transfer-Encoding: base64\n",
+        b"\nMIME-Version: 1.0\n\n",
+        b"\nMIME-Version: 1.0\n\n",
+        b"-----BEGIN PGP SIGNED MESSAGE-----\n",
+        &[b'x'; 74],
+        &[b'x'; 498],
+        &[b'x'; 499],
+        &[b'x'; 996],
+        &[b' '; 40],
+        b"YWJj",
+        b"=",
+        b"=3D",
+        b"=\n",
+        b".",
+        b"\n.\n",
+        b"From ",
+        b"\nFrom x",
+        b" ",
+        b"\t",
+        b"\r",
+        b"\x1b",
+        b"\xff",
+        b"\x80",
+        "\u{fc}".as_bytes(),
+        "\u{1f600}".as_bytes(),
+    ];
+    each(&words, oracles::transfer);
+}
+
+#[test]
 fn replies_do_not_depend_on_how_they_are_cut() {
     let words: [&[u8]; 18] = [
         b"250",

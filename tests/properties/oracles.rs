@@ -2,6 +2,14 @@
 //!
 //! Each oracle takes one input and panics if a promise is broken.
 
+#[path = "model.rs"]
+mod model;
+#[path = "travel.rs"]
+mod travel;
+
+pub use travel::transfer;
+
+use model::Dots;
 use sendmail365::cli;
 use sendmail365::mail::address::{Address, scan};
 use sendmail365::mail::body::DotRule;
@@ -69,24 +77,34 @@ pub fn addresses(input: &[u8]) {
     }
 }
 
-/// Any input yields one message on the wire, and a reader by the letter of RFC 5321 gets it back;
-/// header editing adds and removes what it says and nothing else.
+/// Any input yields one message on the wire, and a reader by the letter of RFC 5321 gets what the
+/// caller has written; header editing adds and removes what it says and nothing else.
 pub fn message(input: &[u8]) {
     let Some((&first, rest)) = input.split_first() else {
         return;
     };
-    let rule = match first % 3 {
-        0 => DotRule::Text,
-        1 => DotRule::Ends {
-            regular_file: false,
-        },
-        _ => DotRule::Ends { regular_file: true },
+    let (rule, dots) = match first % 3 {
+        0 => (DotRule::Text, Dots::Text),
+        1 => (
+            DotRule::Ends {
+                regular_file: false,
+            },
+            Dots::Pipe,
+        ),
+        _ => (DotRule::Ends { regular_file: true }, Dots::File),
     };
+    let (header, body) = model::message(rest, dots);
     // A small buffer, so that lines and CRLF pairs are cut in the middle.
     let reader = BufReader::with_capacity(1 + usize::from(first) % 7, rest);
     let Ok(mut message) = Message::read(reader, rule, 1 << 20) else {
+        // Less does not reach any limit.
+        assert!(rest.len() > 30_000, "a small message is refused");
         return;
     };
+    assert!(
+        message.header.octets() == header,
+        "another header was written"
+    );
     let fields = message
         .header
         .fields()
@@ -101,13 +119,20 @@ pub fn message(input: &[u8]) {
     edit(&mut message);
     let header = message.header.octets();
     let wire = on_the_wire(&header, &message.body, usize::from(first) + 1);
-    let (read, rest) = read_data(&wire).expect("the message ends");
-    assert!(rest.is_empty(), "octets behind the end of data");
-    let mut sent = header;
-    sent.extend_from_slice(b"\r\n");
-    sent.extend_from_slice(&message.body);
-    assert!(read == sent, "the reader got something else");
-    assert!(!sent.contains(&0), "NUL");
+    let (read, behind) = model::read_data(&wire).expect("the message ends");
+    assert!(behind.is_empty(), "octets behind the end of data");
+    let (read_header, read_body) = model::parted(&read);
+    assert!(read_header == header, "the reader got another header");
+    assert!(read_body == body, "the reader got another body");
+    // Encoding an octet takes its word, and the fields that are added have a size of their own.
+    assert!(
+        header.len() <= 16 * rest.len() + 1024,
+        "the header has grown"
+    );
+    // An octet becomes a line end or two dots, no more, and the end of data is added.
+    assert!(body.len() <= 2 * rest.len() + 2, "the body has grown");
+    assert!(wire.len() <= 2 * read.len() + 3, "the wire has grown");
+    assert!(!read.contains(&0), "NUL");
     assert!(
         std::str::from_utf8(&message.header.octets()).is_ok(),
         "a header that is not UTF-8"
@@ -201,23 +226,6 @@ impl Clerk for Doubtful {
             Err(_) => self.cut_off += 1,
         }
         Answer::new(250, "2.0.0", "OK")
-    }
-}
-
-/// One received line after another, as an independent reader of CRLF.CRLF sees it.
-pub fn read_data(wire: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut message = Vec::new();
-    let mut rest = wire;
-    loop {
-        let end = rest.windows(2).position(|pair| pair == b"\r\n")? + 2;
-        let (line, after) = rest.split_at(end);
-        assert!(!line[..end - 2].contains(&b'\r') && !line[..end - 2].contains(&b'\n'));
-        rest = after;
-        match line {
-            b".\r\n" => return Some((message, rest)),
-            [b'.', undotted @ ..] => message.extend_from_slice(undotted),
-            line => message.extend_from_slice(line),
-        }
     }
 }
 
