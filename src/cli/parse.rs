@@ -692,7 +692,12 @@ mod tests {
     #[test]
     fn a_run_of_the_queue_is_limited_by_its_filters() {
         assert!(runs("sendmail -qf").at_once);
-        assert_eq!(runs("sendmail365 queue run"), QueueRun::default());
+        let of_a_person = QueueRun {
+            progress: true,
+            ..QueueRun::default()
+        };
+        assert_eq!(runs("sendmail365 queue run"), of_a_person);
+        assert!(runs("sendmail -q -v").verbose && !runs("sendmail -q").verbose);
         let filters = runs("sendmail -qI42 -q!Rjoe -qSx").filters;
         let seen: Vec<(QueuePart, &str, bool)> = filters
             .iter()
