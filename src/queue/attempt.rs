@@ -82,20 +82,22 @@ impl Pass<'_> {
                 return Err(self.unrecorded(locked, journal, failure));
             }
         }
-        self.refuse(locked, journal, &pending, (&carried, carrier))?;
-        if let Some(failure) = &carried.failure {
+        let told = self.refuse(locked, journal, &pending, (&carried, carrier));
+        // Who could not be told of a refusal waits with the others: an attempt without an end would
+        // pass for one that killed the process.
+        if let Some(failure) = carried.failure.as_ref().or(told.as_ref().err()) {
             let state = begun.ended(&setback(failure), (self.clock)(), dice);
             locked.write_state(&state)?;
             let line = journal.line(state.class.event());
             journal.write(Level::Warning, &line.text("reason", &state.reply));
             if concerns_all(failure) {
                 tally.stopped = Some(failure.clone());
-            } else if failure.code() == Some("452") && !accepted.is_empty() {
+            } else if failure.code() == Some("452") && !accepted.is_empty() && told.is_ok() {
                 // Each round serves somebody, so this ends.
                 return Ok(Next::Again);
             }
         }
-        Ok(Next::Go)
+        told.map(|()| Next::Go)
     }
 
     /// Sent, and that cannot be recorded: it must never be sent again by itself.

@@ -361,11 +361,14 @@ mod tests {
     }
 
     fn pass(spool: &Spool, server: &mut Server<'_>) -> Tally {
-        pass_of(Choice::default(), spool, server)
+        pass_of(Choice::default(), spool, (server.clock, server))
     }
 
-    fn pass_of(choice: Choice, spool: &Spool, server: &mut Server<'_>) -> Tally {
-        let clock = server.clock;
+    fn pass_of(
+        choice: Choice,
+        spool: &Spool,
+        (clock, carrier): (&Cell<u64>, &mut dyn Carrier),
+    ) -> Tally {
         let log = Log::new(None, None);
         let pass = Pass {
             spool,
@@ -379,7 +382,7 @@ mod tests {
             interrupted: &|| false,
             progress: &|_| (),
         };
-        pass.run(server).unwrap()
+        pass.run(carrier).unwrap()
     }
 
     /// Lets the timer run every minute until `end`.
@@ -493,7 +496,7 @@ mod tests {
         };
         let mood = |_| Mood::Defers;
         let mut server = Server::new(&mood, &clock);
-        assert!(!pass_of(own.clone(), &scratch.spool, &mut server).busy);
+        assert!(!pass_of(own.clone(), &scratch.spool, (&clock, &mut server)).busy);
         assert_eq!(server.reached, 1);
         drop(lock);
         clock.set(clock.get() + 3600);
@@ -502,7 +505,94 @@ mod tests {
             None => Mood::Down,
         };
         let mut server = Server::new(&free, &clock);
-        assert_eq!(pass_of(own, &scratch.spool, &mut server).delivered, 1);
+        assert_eq!(
+            pass_of(own, &scratch.spool, (&clock, &mut server)).delivered,
+            1
+        );
+    }
+
+    /// Refuses some and defers the others; there is room for a notice only from a moment on.
+    struct Full<'a> {
+        clock: &'a Cell<u64>,
+        since: u64,
+        notices: usize,
+    }
+
+    impl Carrier for Full<'_> {
+        fn ready(&mut self, _: &QueueId) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn may_follow(&mut self) -> bool {
+            false
+        }
+
+        fn carry(
+            &mut self,
+            _: &Stored,
+            pending: &[Recipient],
+            _: Option<Following<'_>>,
+        ) -> Carried {
+            let is_refused = |one: &Recipient| one.path.starts_with("refused");
+            let fortune = |one: &Recipient| match is_refused(one) {
+                true => Fortune::Refused("550 5.1.1 no".to_owned()),
+                false => Fortune::Waits,
+            };
+            let all = pending.iter().all(is_refused);
+            Carried {
+                fortunes: pending.iter().map(fortune).collect(),
+                failure: (!all).then(|| Failure::defer("later")),
+            }
+        }
+
+        fn notify(
+            &mut self,
+            _: &QueueId,
+            _: &Stored,
+            _: &[(String, String)],
+        ) -> Result<(), Failure> {
+            if self.clock.get() < self.since {
+                return Err(Failure::defer("no room"));
+            }
+            self.notices += 1;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_notice_that_cannot_be_kept_costs_nobody_his_message() {
+        for recipients in [&["refused@x.test", "waits@x.test"][..], &["refused@x.test"]] {
+            let scratch = Scratch::new();
+            let to = recipients.iter().map(|to| Recipient::pending(*to));
+            let entry = Entry {
+                sender: Some("alerts@x.test".to_owned()),
+                recipients: to.collect(),
+                ..entry(33)
+            };
+            let deposit = Deposit {
+                entry: &entry,
+                message: &[b"Subject: x\r\n", b"\r\n", b"hi\r\n"],
+            };
+            let arrival = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+            let id = QueueId::new(arrival, 1);
+            let caps = Caps::default();
+            scratch.spool.commit(&id, &deposit, &caps).unwrap();
+            let begun = id.arrival_seconds();
+            let clock = Cell::new(begun);
+            let mut carrier = Full {
+                clock: &clock,
+                since: begun + 4 * 3600,
+                notices: 0,
+            };
+            while clock.get() < begun + 8 * 3600 {
+                pass_of(Choice::default(), &scratch.spool, (&clock, &mut carrier));
+                let failed = scratch.names("failed");
+                assert!(!failed.iter().any(|name| name.contains("poison")));
+                clock.set(clock.get() + 60);
+            }
+            assert_eq!(carrier.notices, 1, "{recipients:?}");
+            assert_eq!(scratch.names("queue").len(), recipients.len() - 1);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::caps::Caps;
 use super::disk::Rooms;
-use super::entry::{Entry, Mark};
+use super::entry::{Entry, Mark, Via};
 use super::locked::{self, Locked, Passed};
 use super::octets::{Stored, peek_uid};
 use super::protocol::{self, Committed, Parcel, Room, Trouble};
@@ -142,7 +142,13 @@ impl Spool {
         deposit: &Deposit<'_>,
         caps: &Caps,
     ) -> Result<Committed, Failure> {
-        self.room_in_queue(deposit.entry.origin.uid, size(deposit), caps)?;
+        let origin = &deposit.entry.origin;
+        let uid = match origin.via {
+            // Its reader has a share of his own, and whoever wrote the message is not to use it up.
+            Via::Notice => 0,
+            _ => origin.uid,
+        };
+        self.room_in_queue(uid, size(deposit), caps)?;
         self.put(id, deposit, (Room::Queue, ""))
     }
 
