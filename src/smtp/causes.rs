@@ -89,8 +89,20 @@ fn find(stage: Stage, reply: &Reply) -> Option<&'static Cause> {
 /// A reply without the addresses in it and what stands in quotes: a caller chooses those, and must
 /// not choose the cause.
 fn without_addresses(text: &str) -> String {
-    let unquoted: Vec<&str> = text.split('"').step_by(2).collect();
-    let unquoted = unquoted.join("\"");
+    let (mut quoted, mut escaped) = (false, false);
+    let outside = |char: &char| {
+        let inside = quoted;
+        match char {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quoted,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        // The closing quote stays, so that what stands around an address is not joined with it.
+        !inside || *char == '"' && !quoted
+    };
+    // What stands behind a quote that nothing ends is dropped with it.
+    let unquoted: String = text.chars().filter(outside).collect();
     let words = unquoted.split_whitespace();
     let words: Vec<&str> = words.filter(|word| !word.contains('@')).collect();
     words.join(" ")
@@ -867,6 +879,12 @@ mod tests {
                 (Stage::End, format!("<{joined}@contoso.test>")),
                 (Stage::End, format!("\"{part}\"@contoso.test")),
                 (Stage::Mail, format!("\"{part}\"@contoso.test")),
+                (Stage::End, format!("\"a\\\" {part} \\\"\"@contoso.test")),
+                (
+                    Stage::End,
+                    format!("<\"a\\\\\\\" {part} \\\"\"@contoso.test>"),
+                ),
+                (Stage::End, format!("\"a\\\" {part}")),
             ] {
                 let text = format!("550 5.1.10 RESOLVER.ADR; Recipient {address} not found");
                 let judgement = judge(stage, &Reply::of(&text));
