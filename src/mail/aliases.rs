@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::address::{Address, Fault, domain_key};
+use super::recipients::RECIPIENTS_MAX;
 use crate::outcome::printable;
 
 /// How many aliases in a row are followed.
@@ -136,7 +137,13 @@ impl Resolver<'_> {
             expanded: HashSet::new(),
             resolved: Resolved::default(),
         };
+        let mut seen = HashSet::new();
         for recipient in recipients {
+            if !seen.insert(recipient.to_string()) {
+                continue;
+            }
+            // Each is judged alone: what one leads to is no other's merit.
+            walk.expanded.clear();
             let found = walk.resolved.addresses.len();
             let faults = walk.resolved.faults.len();
             self.follow(&recipient, &mut Vec::new(), &mut walk);
@@ -163,6 +170,10 @@ impl Resolver<'_> {
 
     /// Goes at most `DEPTH_MAX` calls deep; `path` holds the names on the way here.
     fn follow(&self, address: &Address, path: &mut Vec<String>, walk: &mut Walk) {
+        // More than a message may have; it is refused for that.
+        if walk.resolved.addresses.len() > RECIPIENTS_MAX {
+            return;
+        }
         let Some(name) = walk.local_name(address) else {
             return walk.resolved.addresses.push(address.clone());
         };
@@ -523,6 +534,26 @@ mod tests {
                 ..NOTHING
             };
             resolver.resolve(vec![Address::parse(b"a").unwrap()]);
+        }
+    }
+
+    #[test]
+    fn each_recipient_is_judged_alone_in_any_order() {
+        let aliases = aliases(
+            b"root: ops\npostmaster: ops, /var/x\nops: ops@x.test\n\
+            mix: y@x.test, lists2\nlists2: \"|prog\"\n",
+        );
+        let resolver = Resolver {
+            aliases: Some(&aliases),
+            ..NOTHING
+        };
+        for (names, faults) in [(["root", "postmaster"], 0), (["mix", "lists2"], 1)] {
+            for names in [names, [names[1], names[0]]] {
+                let addresses = names.map(|name| Address::parse(name.as_bytes()).unwrap());
+                let resolved = resolver.resolve(addresses.into());
+                let counts = (resolved.faults.len(), resolved.passed_over.len());
+                assert_eq!(counts, (faults, 1), "{names:?}");
+            }
         }
     }
 }
