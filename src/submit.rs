@@ -22,6 +22,7 @@ use crate::smtp;
 use crate::sys::caller::Caller;
 use crate::sys::log::{Journal, Level};
 use crate::sys::signal::{INTERRUPT, Signals};
+use addressing::Unusable;
 use keep::{Kept, is_servers, keep, keep_copy};
 use notices::{About, notify};
 use offer::{offer, paths};
@@ -121,6 +122,7 @@ pub fn preview(
     if !desk.config.queue.enabled {
         paths.in_one_transaction()?;
     }
+    let unusable = unusable.map(|unusable| unusable.each).unwrap_or_default();
     Ok(preview::text(&paths, &unusable, &message, desk.config))
 }
 
@@ -142,11 +144,10 @@ fn deliver(
         signals: Some(Signals::arm()),
         ..*desk
     };
-    let ended = dispatch(wishes, &ready, desk, watch)?;
-    if !matches!(ended, Ended::Cancelled(_)) {
-        tell_of_unusable(&ready, desk);
+    if let Some(unusable) = &ready.unusable {
+        tell_of_unusable(unusable, &ready, desk)?;
     }
-    Ok(ended)
+    dispatch(wishes, &ready, desk, watch)
 }
 
 /// Sends the message, or keeps it.
@@ -179,26 +180,26 @@ fn dispatch(
     }
 }
 
-/// Commits a notice about recipients that are no addresses or lead nowhere; the others have the
-/// message by now.
-fn tell_of_unusable(ready: &Ready, desk: &Desk<'_>) {
-    let Some((_, reason)) = ready.unusable.first() else {
-        return;
-    };
-    let line = desk.journal.line("failed");
-    let line = line.number("nrcpt", ready.unusable.len() as u64);
-    desk.journal
-        .write(Level::Error, &line.text("reason", reason));
+/// Commits a notice about recipients that cannot be used, before the others get the message: if it
+/// cannot be kept, the caller has to hear of them, and then nobody gets it.
+fn tell_of_unusable(unusable: &Unusable, ready: &Ready, desk: &Desk<'_>) -> Result<(), Failure> {
     let about = About {
         id: desk.id,
         header: &ready.message.header.octets(),
         wishes: &ready.dsn,
         kept: false,
     };
-    if let Err(failure) = notify(&about, &ready.unusable, desk) {
+    if let Err(failure) = notify(&about, &unusable.each, desk) {
         let line = failure_line(desk.journal.line("notice"), &failure);
         desk.journal.write(Level::Error, &line);
+        return Err(unusable.failure.clone());
     }
+    let line = desk.journal.line("failed");
+    let line = line.number("nrcpt", unusable.each.len() as u64);
+    let reason = unusable.failure.why().unwrap_or_default();
+    desk.journal
+        .write(Level::Error, &line.text("reason", reason));
+    Ok(())
 }
 
 /// Whether the caller typed Ctrl-C in time.

@@ -508,6 +508,13 @@ fn a_recipient_that_cannot_be_used_is_told_of_and_keeps_nobody_waiting() {
     assert_eq!(host.spooled("queue").len(), 0);
     let without = Host::with(&binary(), &tenant);
     without.sendmail(["-t", "-i"], header).exits(65);
+    // Nor may one be forgotten because there is no room for the notice.
+    tenant.forget();
+    let away = host.path("var/spool/away");
+    std::fs::rename(host.path("var/spool/queue"), &away).unwrap();
+    host.sendmail(["-t", "-i"], header).exits(65).says("b@@");
+    assert!(tenant.received().is_empty());
+    std::fs::rename(away, host.path("var/spool/queue")).unwrap();
 }
 
 /// A bounce must not bounce: whoever asks for the null sender, or for silence, gets no notice.

@@ -50,10 +50,18 @@ pub(super) fn sender_policy<'a>(desk: &'a Desk<'_>) -> SenderPolicy<'a> {
     }
 }
 
-/// Everybody the message goes to, and whoever cannot get it, with the reason.
+/// Everybody the message goes to, and whoever cannot get it.
 pub(super) struct Chosen {
     pub(super) recipients: Recipients,
-    pub(super) unusable: Vec<(String, String)>,
+    pub(super) unusable: Option<Unusable>,
+}
+
+/// Recipients that are no addresses or lead nowhere.
+pub(super) struct Unusable {
+    /// With the reason.
+    pub(super) each: Vec<(String, String)>,
+    /// Of a message that goes to nobody because of them.
+    pub(super) failure: Failure,
 }
 
 /// Everybody the message goes to: arguments and, with `-t`, header, each local name resolved.
@@ -99,14 +107,17 @@ pub(super) fn choose_recipients(
     recipients::within_limit(addresses.len())?;
     let recipients = Recipients::new(addresses, names.ours());
     match (recipients, refusal) {
-        (Some(recipients), Some(_)) if desk.config.queue.enabled => Ok(Chosen {
+        (Some(recipients), Some(failure)) if desk.config.queue.enabled => Ok(Chosen {
             recipients,
-            unusable: recipients::unusable(&faults, &unresolved),
+            unusable: Some(Unusable {
+                each: recipients::unusable(&faults, &unresolved),
+                failure,
+            }),
         }),
         (_, Some(failure)) => Err(failure),
         (Some(recipients), None) => Ok(Chosen {
             recipients,
-            unusable: Vec::new(),
+            unusable: None,
         }),
         (None, None) => Err(nobody(message)),
     }

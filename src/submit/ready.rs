@@ -1,6 +1,6 @@
 //! A message made ready: read, addressed, mended.
 
-use super::addressing::{Chosen, choose_recipients, choose_sender, sender_policy};
+use super::addressing::{Chosen, Unusable, choose_recipients, choose_sender, sender_policy};
 use super::record::Known;
 use super::{Desk, failure_line};
 use crate::cli::Submission;
@@ -25,8 +25,8 @@ pub(super) struct Ready {
     pub(super) envelope: Envelope,
     pub(super) message: Message,
     pub(super) dsn: Dsn,
-    /// Who cannot get it, with the reason.
-    pub(super) unusable: Vec<(String, String)>,
+    /// Who cannot get it.
+    pub(super) unusable: Option<Unusable>,
 }
 
 /// Reads the message, decides who sends it to whom, and mends its header.
