@@ -143,10 +143,10 @@ impl Gate {
         turn.unwrap_or(Pace::Go)
     }
 
-    /// How long to hold a connection before a message leaves over it: a turn that cannot be written
+    /// How long to hold a connection before each message that leaves over it: a turn that cannot be written
     /// down must not be free, or a user's limits would give him any rate.
     pub fn toll_millis(&self) -> Option<u64> {
-        let minute = 60_000;
+        let minute = 60_000 * u64::from(self.connections.max(1));
         (!record::writable()).then(|| minute / u64::from(self.per_minute.max(1)))
     }
 

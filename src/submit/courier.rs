@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::content::{Prepared, note_dsn};
-use super::link::{Link, access_token, link, may_go, tell_others};
+use super::link::{Link, access_token, link, may_go, tell_others, toll};
 use super::notices::{About, notify};
 use super::record::failure_line;
 use crate::mail::body::DotRule;
@@ -159,7 +159,7 @@ impl Carrier for Courier<'_, '_> {
         }
         let in_step = self.ahead.take().is_none_or(|ahead| ahead == *id);
         if in_step && self.link.as_ref().is_some_and(|link| link.session.usable()) {
-            return Ok(());
+            return toll(self.desk);
         }
         // The old one's seat has to be free before another is asked for.
         self.link = None;
@@ -172,6 +172,7 @@ impl Carrier for Courier<'_, '_> {
         let gate = self.desk.config.gate();
         self.reserved |= self.who == Who::Runner
             && !self.desk.interrupted()
+            && gate.toll_millis().is_none()
             && gate.breaker(clock::now()).is_none()
             && gate.pace(clock::now, self.who) == Pace::Go;
         self.reserved

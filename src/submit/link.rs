@@ -38,6 +38,14 @@ pub(super) fn may_go(desk: &Desk<'_>, who: Who) -> Result<(), Failure> {
     }
 }
 
+/// Pays for a turn that this process cannot write down, with the connection in hand.
+pub(super) fn toll(desk: &Desk<'_>) -> Result<(), Failure> {
+    match desk.config.gate().toll_millis() {
+        Some(millis) => pause(desk, millis),
+        None => Ok(()),
+    }
+}
+
 /// Lets time pass, as long as no signal asks for the end.
 fn pause(desk: &Desk<'_>, millis: u64) -> Result<(), Failure> {
     const SLICE_MILLIS: u64 = 250;
@@ -82,9 +90,7 @@ pub(super) fn tell_others(desk: &Desk<'_>, who: Who, failure: &Failure) {
 fn connect(desk: &Desk<'_>, who: Who, watch: &mut smtp::Watch<'_>) -> Result<Link, Failure> {
     let token = access_token(desk, None)?;
     let seat = seat(desk, who)?;
-    if let Some(millis) = desk.config.gate().toll_millis() {
-        pause(desk, millis)?;
-    }
+    toll(desk)?;
     let tls = Tls::new(&desk.config.roots)?;
     let session = match sign_in(desk, &tls, &token, watch) {
         Err(rejection) if rejection.token_refused => {
