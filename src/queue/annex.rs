@@ -18,22 +18,19 @@ const IN_MEMORY: &str = "a large message is kept in memory while it is read";
 struct InTmp {
     file: Unnamed,
     tmp: PathBuf,
+    caps: Caps,
 }
 
 impl Spool {
     /// Opens one; `id` is its name for a moment if it needs one.
     ///
-    /// It takes nothing of the space that entries have to leave free.
+    /// Whatever the callers pour into such files, entries keep the space that they need.
     pub fn annex(&self, id: &QueueId, caps: &Caps) -> Result<Box<dyn Annex>, Failure> {
         let tmp = self.rooms().room(Room::Tmp);
-        let opened = || {
-            let free = space(&tmp)?;
-            let file = Unnamed::create(&tmp, &id.to_string())?;
-            Ok((free, file))
-        };
-        let (free, file) = opened().map_err(|error: io::Error| explain(IN_MEMORY, &tmp, &error))?;
-        caps.check_space(&free, 0)?;
-        Ok(Box::new(InTmp { file, tmp }))
+        let file = Unnamed::create(&tmp, &id.to_string());
+        let file = file.map_err(|error| explain(IN_MEMORY, &tmp, &error))?;
+        let caps = *caps;
+        Ok(Box::new(InTmp { file, tmp, caps }))
     }
 }
 
@@ -45,6 +42,8 @@ impl InTmp {
 
 impl Annex for InTmp {
     fn append(&mut self, octets: &[u8]) -> Result<(), Failure> {
+        let free = space(&self.tmp).map_err(|error| self.told(&error))?;
+        self.caps.check_scratch_space(&free, octets.len() as u64)?;
         let appended = self.file.append(octets);
         appended.map_err(|error| self.told(&error))
     }
@@ -81,5 +80,18 @@ mod tests {
         let failure = missing.annex(&id(1), &Caps::default()).err().unwrap();
         assert!(failure.what().contains("in memory"));
         assert_eq!(failure.reason(), Some("missing"));
+    }
+
+    #[test]
+    fn the_space_of_the_entries_is_left_alone() {
+        let scratch = Scratch::new();
+        let caps = Caps {
+            free_bytes: u64::MAX / 4,
+            ..Caps::default()
+        };
+        let disk = crate::sys::file::space(scratch.spool.root()).unwrap();
+        let mut annex = scratch.spool.annex(&id(1), &caps).unwrap();
+        let fits = disk.free_bytes > disk.total_bytes / 10;
+        assert_eq!(annex.append(b"one").is_ok(), fits, "{disk:?}");
     }
 }

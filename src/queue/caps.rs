@@ -95,12 +95,22 @@ impl Caps {
         }
     }
 
+    /// Whether the disk has room for `size_bytes` that are no entry: they leave as much again to those
+    /// that are.
+    pub fn check_scratch_space(&self, space: &Space, size_bytes: u64) -> Result<(), Failure> {
+        self.check_space(space, size_bytes.saturating_add(self.floor(space)))
+    }
+
+    fn floor(&self, space: &Space) -> u64 {
+        self.free_bytes.min(space.total_bytes / 20)
+    }
+
     /// Whether the disk has room for `size_bytes` and what must stay free.
     pub fn check_space(&self, space: &Space, size_bytes: u64) -> Result<(), Failure> {
         if space.total_bytes == 0 {
             return Ok(());
         }
-        let floor = self.free_bytes.min(space.total_bytes / 20);
+        let floor = self.floor(space);
         if space.free_bytes >= floor.saturating_add(size_bytes) {
             return Ok(());
         }
@@ -188,5 +198,21 @@ mod tests {
         assert_eq!(check(200, 1_000_000, 0), "ok");
         assert_eq!(check(200, 1_000_000, 1), "cap-free");
         assert_eq!(check(0, 0, 1), "ok");
+    }
+
+    #[test]
+    fn what_is_no_entry_leaves_entries_their_room() {
+        let caps = Caps::default();
+        let disk = |free_mib: u64| Space {
+            free_bytes: free_mib * MIB,
+            total_bytes: 100 * 1024 * MIB,
+        };
+        assert!(caps.check_space(&disk(210), 10 * MIB).is_ok());
+        assert_eq!(reason(caps.check_scratch_space(&disk(210), 1)), "cap-free");
+        assert_eq!(
+            reason(caps.check_scratch_space(&disk(409), 10 * MIB)),
+            "cap-free"
+        );
+        assert!(caps.check_scratch_space(&disk(410), 10 * MIB).is_ok());
     }
 }
