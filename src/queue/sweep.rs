@@ -7,6 +7,7 @@ use super::spool::{Reason, Spool, submitter};
 use super::trouble::explain;
 use crate::outcome::{Failure, QueueId};
 use crate::sys::file::{open_dir, open_existing};
+use std::collections::HashMap;
 use std::fs::{self, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -23,6 +24,9 @@ const FAILED_AGE_MAX: u64 = 30 * 24 * HOUR;
 
 /// Octets that failed/ holds at most, of all users.
 pub(super) const FAILED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// One part of so many is a user's share of failed/.
+const SHARES: u64 = 4;
 
 /// A message in failed/.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,8 +125,23 @@ impl Spool {
             .iter()
             .map(|failed| failed.size_bytes)
             .fold(0, u64::saturating_add);
+        let mut of_users: HashMap<u32, u64> = HashMap::new();
+        for failed in &all {
+            let own = of_users.entry(failed.uid).or_default();
+            *own = own.saturating_add(failed.size_bytes);
+        }
         let mut pruned = Vec::new();
-        for failed in all.into_iter().filter(|failed| failed.since < now) {
+        // Whoever has more than his share makes room first, then the oldest of all.
+        let (greedy, modest): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .filter(|failed| failed.since < now)
+            .partition(|failed| {
+                let own = of_users.entry(failed.uid).or_default();
+                let over = *own > bytes_max / SHARES;
+                *own = own.saturating_sub(failed.size_bytes);
+                over
+            });
+        for failed in greedy.into_iter().chain(modest) {
             if now - failed.since <= FAILED_AGE_MAX && total <= bytes_max {
                 continue;
             }
@@ -218,5 +237,27 @@ mod tests {
         assert!(scratch.spool.sweep_tmp(now).unwrap().is_empty());
         std::fs::remove_dir(scratch.path("failed", "")).unwrap();
         assert_eq!(scratch.spool.failed().unwrap_err().err(), Some("ENOENT"));
+    }
+
+    #[test]
+    fn whoever_has_more_than_his_share_makes_room_first() {
+        let names = [
+            "a.refused",
+            "b.refused",
+            "c.refused",
+            "d.refused",
+            "e.refused",
+        ];
+        let (scratch, now) = scratch_with_failed(&names);
+        let all = scratch.spool.failed().unwrap();
+        // All but the oldest are somebody else's; only root can make them so.
+        let other = Some(all[0].uid + 1);
+        let others = all[1..].iter().all(|failed| {
+            let path = scratch.path("failed", &failed.name);
+            std::os::unix::fs::chown(path, other, None).is_ok()
+        });
+        let pruned = scratch.spool.prune(now + 60, 400).unwrap();
+        assert_eq!(pruned.len(), 1);
+        assert_eq!(pruned.contains(&all[0].name), !others, "{pruned:?}");
     }
 }
