@@ -58,7 +58,8 @@ fn work_off(
         desk.config.gate().close();
     }
     let tally = pass(desk, choice, who, watch, progress)?;
-    if desk.interrupted() {
+    let of_system = |failure: &&Failure| failure.class() == Class::OsError;
+    if desk.interrupted() && !tally.skipped.iter().any(|failure| of_system(&failure)) {
         // The host goes down, or somebody typed Ctrl-C: the rest waits for the next run.
         return Ok(Outcome::Done);
     }
