@@ -385,7 +385,7 @@ mod tests {
         let own = "run::tests::a_panic_tells_its_place_and_nothing_of_what_it_held";
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", own, "--skip", MARK, "--nocapture"]);
-        let output = command.env("RUST_BACKTRACE", "1").output().unwrap();
+        let output = crate::sys::quiet::output(command.env("RUST_BACKTRACE", "1"));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
         let lines: Vec<&str> = said

@@ -219,10 +219,12 @@ fn pause(shortest: u64, longest: u64) {
 mod tests {
     use super::*;
     use crate::sys::log::Log;
+    use crate::sys::quiet::Quiet;
 
     /// A directory with the files of three connections, and a log.
     pub(super) struct Place {
         pub(super) dir: PathBuf,
+        _quiet: Quiet,
     }
 
     impl Place {
@@ -230,6 +232,7 @@ mod tests {
             let name = format!("sendmail365-gate-{name}-{}", std::process::id());
             let place = Place {
                 dir: std::env::temp_dir().join(name),
+                _quiet: Quiet::new(),
             };
             place.gate(3).create_missing().unwrap();
             place

@@ -372,6 +372,7 @@ pub(super) mod tests {
     use crate::queue::entry::{Origin, Recipient, Via};
     use crate::queue::octets::Damage;
     use crate::sys::clock;
+    use crate::sys::quiet::Quiet;
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
     use std::time::{Duration, UNIX_EPOCH};
@@ -379,6 +380,7 @@ pub(super) mod tests {
     /// A spool of its own for one test.
     pub(crate) struct Scratch {
         pub(crate) spool: Spool,
+        _quiet: Quiet,
     }
 
     impl Scratch {
@@ -387,7 +389,10 @@ pub(super) mod tests {
             let root = std::env::temp_dir().join(format!("sendmail365-spool-{random:016x}"));
             let spool = Spool::new(root);
             spool.prepare().unwrap();
-            Scratch { spool }
+            Scratch {
+                spool,
+                _quiet: Quiet::new(),
+            }
         }
 
         /// Commits the usual message.

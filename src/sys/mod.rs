@@ -7,6 +7,8 @@ pub mod clock;
 pub mod file;
 pub mod log;
 pub mod privilege;
+#[cfg(test)]
+pub(crate) mod quiet;
 pub mod random;
 pub mod roots;
 pub mod secret;

@@ -189,7 +189,7 @@ pub(super) mod tests {
         }
         let mut command = Command::new(std::env::current_exe().unwrap());
         let command = command.args(["--exact", test, "--skip", MARK, "--nocapture"]);
-        let output = command.output().unwrap();
+        let output = crate::sys::quiet::output(command);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains("running 1 test"), "{test}: {text}");
         if output.status.code().is_some_and(|code| code != 0) {

@@ -146,13 +146,10 @@ mod tests {
     fn a_slot_of_a_process_that_was_killed_is_free_at_once() {
         let place = Place::new("killed");
         let path = path(&place.dir, 0);
-        let mut holder = std::process::Command::new("flock")
-            .arg("--no-fork")
-            .arg(&path)
-            .args(["sh", "-c", "echo held; exec sleep 600"])
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = std::process::Command::new("flock");
+        command.arg("--no-fork").arg(&path);
+        command.args(["sh", "-c", "echo held; exec sleep 600"]);
+        let mut holder = crate::sys::quiet::start(command.stdout(std::process::Stdio::piped()));
         let mut word = [0; 4];
         std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut word).unwrap();
         assert!(matches!(place.take(1, Duration::ZERO), Seat::Busy));
