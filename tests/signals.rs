@@ -283,7 +283,8 @@ fn a_process_that_was_frozen_closes_no_door_for_others() {
     let tenant = Tenant::start();
     let host = Host::with_queue(&binary(), &tenant);
     tenant.fault(Fault::At(Stage::Auth, Act::Close));
-    for (frozen, door) in [(true, "closed"), (false, "auth")] {
+    let leaves_open = |frozen: bool| {
+        host.forget_troubles();
         let inner = host.command("sendmail", ["-t", "-i"]);
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=recvfrom"]);
@@ -297,9 +298,11 @@ fn a_process_that_was_frozen_closes_no_door_for_others() {
         let ran = crate::host::finish(&mut command, MESSAGE.as_bytes());
         ran.exits(0).says("queued as ");
         let breaker = std::fs::read_to_string(host.path("var/state/breaker")).unwrap();
-        let open = breaker.contains(" auth: ");
-        assert_eq!(open, door == "auth", "{breaker}");
-    }
+        !breaker.contains(" auth: ")
+    };
+    assert!(leaves_open(true));
+    // On a busy machine any process may stand still.
+    assert!((0..5).any(|_| !leaves_open(false)));
 }
 
 /// K09

@@ -23,8 +23,10 @@ pub(crate) struct Clock {
     pause: Option<Duration>,
     /// It was cut short once, which is enough.
     hurried: bool,
-    /// When it was last looked at before a wait.
+    /// When it was last looked at before a wait, and how often.
     looked: Instant,
+    looks: u64,
+    limit: Duration,
 }
 
 impl Clock {
@@ -35,6 +37,8 @@ impl Clock {
             pause: None,
             hurried: false,
             looked: Instant::now(),
+            looks: 0,
+            limit,
         }
     }
 
@@ -64,7 +68,14 @@ impl Clock {
     fn stood_still(&mut self) -> bool {
         let now = Instant::now();
         let last = std::mem::replace(&mut self.looked, now);
+        self.looks = self.looks.saturating_add(1);
         now.duration_since(last) > STANDSTILL
+    }
+
+    /// Whether the time went by with far fewer looks than it has slices: many short standstills are
+    /// one long one.
+    fn starved(&self) -> bool {
+        self.looks.saturating_mul(2) < self.limit.as_secs() / SLICE.as_secs()
     }
 
     fn progress(&mut self) {
@@ -171,7 +182,12 @@ impl Wire {
         match clock.left() {
             Some(left) => Ok(left.min(SLICE)),
             None if interrupted => Err(Broken::Signal),
-            None => Err(Broken::Deadline),
+            None => {
+                if let Some(signals) = self.signals.filter(|_| clock.starved()) {
+                    signals.note_standstill();
+                }
+                Err(Broken::Deadline)
+            }
         }
     }
 
@@ -326,4 +342,23 @@ fn passes(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_seldom_looked_at_is_that_of_a_process_that_stood_still() {
+        let mut clock = Clock::stage(Duration::from_secs(30));
+        assert!(clock.starved() && !clock.stood_still());
+        for _ in 0..14 {
+            assert!(!clock.stood_still());
+        }
+        assert!(!clock.starved());
+        if let Some(long_ago) = Instant::now().checked_sub(STANDSTILL * 2) {
+            clock.looked = long_ago;
+            assert!(clock.stood_still() && !clock.stood_still());
+        }
+    }
 }
