@@ -148,7 +148,7 @@ fn throttle(session: &Session) -> Option<String> {
         .retain(|taken| now.duration_since(*taken) < MINUTE);
     if setup
         .per_minute
-        .is_some_and(|limit| ledger.pace.len() >= limit)
+        .is_some_and(|limit| !ledger.any_rate && ledger.pace.len() >= limit)
     {
         let text = "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded";
         return Some(text.to_owned());

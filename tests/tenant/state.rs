@@ -100,6 +100,8 @@ pub struct Ledger {
     pub signed_in: usize,
     /// When the messages of the last minute were taken.
     pub pace: VecDeque<Instant>,
+    /// The rate of messages is not counted any more.
+    pub any_rate: bool,
 }
 
 /// The tenant, as its threads see it.
