@@ -705,3 +705,28 @@ fn progress_is_shown_on_a_terminal_only() {
     assert_eq!(ran("sendmail", &["-q"], true), "");
     assert!(ran("sendmail", &["-q", "-v"], false).contains(">>> MAIL FROM:<"));
 }
+
+/// A PHP worker must not hang: whatever stage the server falls silent at, 30 waits of a second each
+/// are all it gets while the queue can send the message later.
+#[test]
+fn a_silent_server_holds_a_caller_no_longer_than_30_waits() {
+    if !crate::needs("strace") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    tenant.fault(Fault::At(Stage::Greeting, Act::Stall));
+    let trace = host.path("trace");
+    let inner = host.command("sendmail", ["-t", "-i"]);
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-qq", "-e", "trace=recvfrom", "-o"]);
+    command.arg(&trace).arg("--");
+    command.arg(inner.get_program()).args(inner.get_args());
+    let ran = crate::host::finish(&mut command, MESSAGE.as_bytes());
+    ran.exits(0)
+        .says("did not answer in time")
+        .says("queued as ");
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let waits = trace.matches("EAGAIN").count();
+    assert!((1..=35).contains(&waits), "{waits} waits");
+}

@@ -111,6 +111,9 @@ pub struct Limits {
     pub body: Duration,
     /// RFC 5321 section 4.5.3.2.6.
     pub end: Duration,
+    /// For all waits together, from the connection to the end of the message, where another one can
+    /// send it later; none lets every stage take its time.
+    pub patience: Option<Duration>,
     /// What is left of the wait for the reply to the message when a signal asks for the end.
     pub grace: Duration,
     /// Who notes such a signal; before the end of the message it ends every wait.
@@ -134,6 +137,7 @@ impl Default for Limits {
             data: Duration::from_secs(60),
             body: Duration::from_secs(30),
             end: Duration::from_secs(600),
+            patience: None,
             grace: Duration::from_secs(10),
             signals: None,
             auth_line: 8192,

@@ -52,13 +52,15 @@ impl Session {
     ) -> Result<Session, Failure> {
         let ehlo = dialogue::ehlo(&server.hello)?;
         let name = server_name(&server.host)?;
+        let patience = limits.patience.map(Clock::stage);
         let tcp = connect::connect(server, &limits)?;
-        let wire = Wire::new(tcp, &limits).map_err(|error| {
+        let mut wire = Wire::new(tcp, &limits).map_err(|error| {
             Failure::defer(format!("no connection to {}:{}", server.host, server.port))
                 .because(error)
                 .fix("try again later")
                 .at(Stage::Connect)
         })?;
+        wire.be_patient_for(patience.map(|clock| clock.left().unwrap_or_default()));
         let mut session = Session {
             wire,
             offers: Offers::default(),

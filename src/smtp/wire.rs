@@ -93,6 +93,8 @@ pub(crate) struct Wire {
     signals: Option<Signals>,
     /// How long to go on waiting after a signal, once the message has left.
     grace: Option<Duration>,
+    /// What is left for all waits together, if they have a limit.
+    patience: Option<Duration>,
 }
 
 /// What one look at the socket brought.
@@ -113,12 +115,25 @@ impl Wire {
             framer: Framer::default(),
             signals: limits.signals,
             grace: None,
+            patience: limits.patience,
         })
     }
 
     /// From now on a signal ends a wait at once, or only after so long.
     pub(crate) fn yield_to_signals(&mut self, grace: Option<Duration>) {
         self.grace = grace;
+    }
+
+    /// From now on all waits together may last so long; none ends the limit.
+    pub(crate) fn be_patient_for(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+    }
+
+    /// Counts a wait that brought nothing, or a reply.
+    fn waited(&mut self, since: Instant) {
+        if let Some(patience) = &mut self.patience {
+            *patience = patience.saturating_sub(since.elapsed());
+        }
     }
 
     /// Hands all of `octets` to the kernel, in one write if it takes them.
@@ -136,13 +151,14 @@ impl Wire {
             self.tcp
                 .set_write_timeout(Some(slice))
                 .map_err(Broken::Io)?;
+            let begun = Instant::now();
             match self.tcp.write(rest) {
                 Ok(0) => return Err(Broken::Closed),
                 Ok(count) => {
                     rest = rest.get(count..).unwrap_or_default();
                     clock.progress();
                 }
-                Err(error) if passes(&error) => {}
+                Err(error) if passes(&error) => self.waited(begun),
                 Err(error) => return Err(Broken::Io(error)),
             }
         }
@@ -158,10 +174,11 @@ impl Wire {
             let Some(tls) = &mut self.tls else {
                 return Ok(());
             };
+            let begun = Instant::now();
             match tls.write_tls(&mut self.tcp) {
                 Ok(0) => return Err(Broken::Closed),
                 Ok(_) => clock.progress(),
-                Err(error) if passes(&error) => {}
+                Err(error) if passes(&error) => self.waited(begun),
                 Err(error) => return Err(Broken::Io(error)),
             }
         }
@@ -179,8 +196,10 @@ impl Wire {
             Some(grace) if interrupted => clock.hurry(grace),
             _ => {}
         }
+        let patience = self.patience.unwrap_or(Duration::MAX);
         match clock.left() {
-            Some(left) => Ok(left.min(SLICE)),
+            Some(_) if patience < Duration::from_millis(1) => Err(Broken::Deadline),
+            Some(left) => Ok(left.min(SLICE).min(patience)),
             None if interrupted => Err(Broken::Signal),
             None => {
                 if let Some(signals) = self.signals.filter(|_| clock.starved()) {
@@ -215,7 +234,9 @@ impl Wire {
             self.flush(clock)?;
             let slice = self.slice(clock)?;
             self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
+            let begun = Instant::now();
             let pulled = self.pull();
+            self.waited(begun);
             self.look_back(clock);
             if let Pull::Octets = pulled? {
                 return Ok(());
@@ -273,7 +294,9 @@ impl Wire {
             }
             let slice = self.slice(clock)?;
             self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
+            let begun = Instant::now();
             let pulled = self.pull();
+            self.waited(begun);
             self.look_back(clock);
             pulled?;
         }

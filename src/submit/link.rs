@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long a submission waits for one of the host's connections.
 const SLOT_WAIT: Duration = Duration::from_secs(20);
 
+/// How long a submission waits in all for a server that says nothing, if the queue can send it later.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long the runner does, before it goes without.
 const RUNNER_SLOT_WAIT: Duration = Duration::from_secs(60);
 
@@ -92,10 +95,10 @@ fn connect(desk: &Desk<'_>, who: Who, watch: &mut smtp::Watch<'_>) -> Result<Lin
     let seat = seat(desk, who)?;
     toll(desk)?;
     let tls = Tls::new(&desk.config.roots)?;
-    let session = match sign_in(desk, &tls, &token, watch) {
+    let session = match sign_in(desk, who, (&tls, &token), watch) {
         Err(rejection) if rejection.token_refused => {
             let renewed = access_token(desk, Some(&token))?;
-            sign_in(desk, &tls, &renewed, watch).map_err(|rejection| rejection.failure)?
+            sign_in(desk, who, (&tls, &renewed), watch).map_err(|rejection| rejection.failure)?
         }
         other => other.map_err(|rejection| rejection.failure)?,
     };
@@ -144,12 +147,14 @@ fn seat(desk: &Desk<'_>, who: Who) -> Result<Seat, Failure> {
 
 fn sign_in(
     desk: &Desk<'_>,
-    tls: &Tls,
-    token: &AccessToken,
+    who: Who,
+    (tls, token): (&Tls, &AccessToken),
     watch: &mut smtp::Watch<'_>,
 ) -> Result<smtp::Session, smtp::Rejection> {
+    let hurries = who == Who::Submission && desk.config.queue.enabled;
     let limits = smtp::Limits {
         signals: desk.signals,
+        patience: hurries.then_some(PATIENCE),
         ..smtp::Limits::default()
     };
     let mut session = smtp::Session::open(&desk.config.server, tls, limits, watch)?;

@@ -53,6 +53,8 @@ impl Session {
         // One record: if it does not leave whole, the server never sees the end of the message.
         self.pass_on(&mut chunk, 0, &mut clock)?;
         self.wire.yield_to_signals(Some(self.limits.grace));
+        // From here on a guess would make a duplicate.
+        self.wire.be_patient_for(None);
         let size = content.header.len() + content.body.len();
         for line in [&format!("[message of {size} octets]"), "."] {
             show(watch, Direction::Sent, line);

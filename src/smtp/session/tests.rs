@@ -3,6 +3,7 @@
 mod ahead;
 mod ending;
 mod opening;
+mod patience;
 mod refusals;
 mod sending;
 mod signing_in;
