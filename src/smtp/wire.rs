@@ -232,16 +232,21 @@ impl Wire {
         loop {
             // A key update is answered here, else nowhere.
             self.flush(clock)?;
-            let slice = self.slice(clock)?;
-            self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
-            let begun = Instant::now();
-            let pulled = self.pull();
-            self.waited(begun);
-            self.look_back(clock);
-            if let Pull::Octets = pulled? {
+            if let Pull::Octets = self.pull_within(clock)? {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads once, waiting for a slice at most.
+    fn pull_within(&mut self, clock: &mut Clock) -> Result<Pull, Broken> {
+        let slice = self.slice(clock)?;
+        self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
+        let begun = Instant::now();
+        let pulled = self.pull();
+        self.waited(begun);
+        self.look_back(clock);
+        pulled
     }
 
     /// Makes sure that no octet of the server waits: a reply that came before its command is
@@ -292,13 +297,7 @@ impl Wire {
             if !self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
                 return Ok(());
             }
-            let slice = self.slice(clock)?;
-            self.tcp.set_read_timeout(Some(slice)).map_err(Broken::Io)?;
-            let begun = Instant::now();
-            let pulled = self.pull();
-            self.waited(begun);
-            self.look_back(clock);
-            pulled?;
+            self.pull_within(clock)?;
         }
     }
 
