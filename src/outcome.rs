@@ -227,6 +227,12 @@ impl Failure {
         self
     }
 
+    /// The same cause under what it has brought about here.
+    pub fn told_as(mut self, what: &str) -> Failure {
+        self.0.what = what.to_owned();
+        self
+    }
+
     /// Says where on the way it happened.
     pub fn at(mut self, stage: Stage) -> Failure {
         self.0.stage = Some(stage);

@@ -43,7 +43,8 @@ impl InTmp {
 impl Annex for InTmp {
     fn append(&mut self, octets: &[u8]) -> Result<(), Failure> {
         let free = space(&self.tmp).map_err(|error| self.told(&error))?;
-        self.caps.check_scratch_space(&free, octets.len() as u64)?;
+        let room = self.caps.check_scratch_space(&free, octets.len() as u64);
+        room.map_err(|full| full.told_as(IN_MEMORY))?;
         let appended = self.file.append(octets);
         appended.map_err(|error| self.told(&error))
     }

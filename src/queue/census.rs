@@ -57,8 +57,9 @@ impl Spool {
             size_bytes: FAILED_BYTES_MAX.min(caps.size_bytes),
             ..*caps
         };
-        caps.check_share(&census, uid, size_bytes)?;
-        self.space_for(NOT_KEPT, Room::Failed, size_bytes, &caps)
+        let room = caps.check_share(&census, uid, size_bytes);
+        room.and_then(|()| self.space_for(NOT_KEPT, Room::Failed, size_bytes, &caps))
+            .map_err(|full| full.told_as(NOT_KEPT))
     }
 
     /// Whether a message may go back from failed/ into queue/; root need not ask how many are his.
@@ -143,6 +144,8 @@ mod tests {
             let _ = std::os::unix::fs::chown(scratch.path("failed", name), Some(uid), None);
         }
         assert_eq!(keep(4, uid).as_deref(), Some("cap-share"));
+        let room = scratch.spool.room_in_failed(uid, 5, &CAPS);
+        assert_eq!(room.unwrap_err().what(), super::NOT_KEPT);
         assert_eq!(keep(5, uid + 1), None);
         assert_eq!(scratch.names("failed").len(), 5);
     }
