@@ -306,7 +306,7 @@ impl<'a> Job<'a> {
         }
         let config = self.configure(named)?;
         let journal = self.journal(&config.log);
-        login::import(&wishes.import, named, &config, &journal, self.now)
+        login::login(wishes, &config, &journal)
     }
 
     /// Reads the configuration; one that the caller chose is read with his own rights only.

@@ -191,7 +191,7 @@ fn the_hosts_sign_in_is_out_of_reach_with_a_configuration_of_ones_own() {
     fs::write(&own, places).unwrap();
     let ran = as_nobody();
     ran.exits(78).in_two_lines().says("no credentials");
-    ran.says("sendmail: run `sendmail365 login --import FILE`, with the same -C");
+    ran.says("sendmail: run `sendmail365 login`, with the same -C");
 }
 
 /// C10.

@@ -43,7 +43,7 @@ fn the_manual_has_every_setting_with_type_default_and_meaning() {
     let lines: Vec<&str> = list.lines().collect();
     let heads = lines
         .iter()
-        .filter(|line| line.starts_with(".Ss ") || line.starts_with(".It "));
+        .filter(|line| line.starts_with(".Ss ") || line.starts_with(".It Cm "));
     let mut wanted = Vec::new();
     let mut section = "";
     for setting in SETTINGS {
@@ -98,7 +98,7 @@ fn every_example_of_the_settings_is_read_by_the_program() {
         host.sendmail(["-bv", "-n", "a@example.com"], "").exits(0);
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 8);
 }
 
 /// A page that is there is found from the page that is read first.

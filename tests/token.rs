@@ -581,13 +581,28 @@ fn set_mode(path: &PathBuf, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A scope that gives a token for Graph is named as the cause, with the cure, before any SMTP.
+/// A scope that would give a token for Graph is refused before anybody is asked.
+#[test]
+fn a_scope_for_another_service_is_an_error_of_the_settings() {
+    let tenant = Tenant::start();
+    let mut host = Host::with(&binary(), &tenant);
+    tenant.forget();
+    host.set("endpoint", "scope", "\"SMTP.Send offline_access\"");
+    expire(&host);
+    let ran = host.sendmail(["-t", "-i"], MESSAGE);
+    ran.exits(78)
+        .in_two_lines()
+        .says("bare permission SMTP.Send");
+    assert_eq!(tenant.token_requests().len(), 0);
+}
+
+/// A token for Graph is named as the cause, with the cure, before any SMTP.
 #[test]
 fn a_graph_audience_is_explained_before_any_connection_to_the_server() {
     let tenant = Tenant::start();
-    let mut host = Host::with(&binary(), &tenant);
-    host.set("endpoint", "scope", "\"SMTP.Send offline_access\"");
+    let host = Host::with(&binary(), &tenant);
     expire(&host);
+    tenant.fault(Fault::Token(Answer::GraphAudience));
     let ran = host.sendmail(["-t", "-i"], MESSAGE);
     ran.exits(75)
         .in_two_lines()

@@ -1,61 +1,100 @@
-//! `login --import`: a refresh token from elsewhere, kept only once a refresh has proved it.
+//! `login`: a person signs in once, or a grant that needs nobody is tried; then it is kept.
 
+mod browser;
+mod device;
+mod import;
+mod qr;
+
+use crate::cli::{Login, Way};
 use crate::config::Config;
 use crate::config::paths::locate;
-use crate::oauth;
+use crate::oauth::{self, SignIn, SignedIn};
 use crate::outcome::{Class, Failure, Outcome, printable};
-use crate::sys::file::read_regular;
 use crate::sys::log::Journal;
-use crate::sys::secret::Secret;
-use crate::sys::stdio;
-use std::io;
+use crate::sys::{clock, stdio};
 use std::path::{Path, absolute};
-use std::time::SystemTime;
+use std::time::Duration;
 
-/// Largest token file; a refresh token has about 2 KiB.
-const TOKEN_SIZE_MAX: u64 = 64 * 1024;
+/// What each way of signing in needs.
+struct Desk<'a> {
+    config: &'a Config,
+    journal: &'a Journal<'a>,
+    sign_in: SignIn<'a>,
+}
 
-/// Takes the token in `from` (`-` is standard input), proves it, stores it and says whose it is.
+/// Signs in as the options ask, stores the sign-in, says whose it is and what comes next.
 ///
-/// `named` is the configuration that was given with `-C`, which a first message needs too.
-pub fn import(
-    from: &Path,
-    named: Option<&Path>,
-    config: &Config,
-    journal: &Journal<'_>,
-    now: SystemTime,
-) -> Result<Outcome, Failure> {
-    let text = read(from).map_err(|error| {
-        Failure::new(
-            Class::Io,
-            format!("cannot read the token in {}", from.display()),
-        )
-        .because(&error)
-        .fix("name a file that holds the refresh token, or - for standard input")
-        .with_os_error(&error)
-    })?;
+/// Nothing that works is touched before the new sign-in has proved itself.
+pub fn login(wishes: &Login, config: &Config, journal: &Journal<'_>) -> Result<Outcome, Failure> {
     let store = oauth::Store::new(config.token_dirs.clone());
-    let signed_in = config.sign_in(&store).import(text.expose(), journal, now)?;
+    let desk = Desk {
+        config,
+        journal,
+        sign_in: config.sign_in(&store),
+    };
+    let signed_in = desk.sign_in(&wishes.way)?;
     // What a refused sign-in has put on hold goes on.
     config.gate().close();
-    let user = signed_in.user.as_deref().unwrap_or(&config.account.user);
-    let tenant = signed_in
-        .tenant
-        .as_deref()
-        .unwrap_or(&config.account.tenant);
-    let option = named.map_or_else(String::new, |path| format!(" -C {}", path.display()));
-    stdio::say(&format!(
-        "signed in as {}, tenant {}\nnext: send a message, such as: \
-         printf 'To: {}\\n\\nhello\\n' | sendmail{option} -t\n",
-        printable(user.as_bytes()),
-        printable(tenant.as_bytes()),
-        printable(config.account.mailbox.as_bytes()),
-    ));
+    let named = wishes.config.as_deref();
+    stdio::say(&summary(&signed_in, config, named));
     if config.queue.enabled && config.callers_own && !locate(named).is_hosts() {
         stdio::say(&run_it_yourself(named));
     }
     make_room(config);
     Ok(Outcome::Done)
+}
+
+impl Desk<'_> {
+    fn sign_in(&self, way: &Way) -> Result<SignedIn, Failure> {
+        let grant = &self.config.account.grant;
+        match way {
+            Way::Device if !grant.is_a_persons() => self.sign_in.prove(self.journal, clock::now()),
+            _ if !grant.is_a_persons() => Err(Failure::new(
+                Class::Usage,
+                "nobody has to sign in with these settings",
+            )
+            .because(format!("the grant is {}", grant.name()))
+            .fix("run `sendmail365 login` without options, which tries the grant")),
+            Way::Device => device::sign_in(self),
+            Way::Browser => browser::sign_in(self),
+            Way::Paste => browser::sign_in_elsewhere(self),
+            Way::Import(from) => import::sign_in(self, from),
+        }
+    }
+
+    /// Whom the person has to be, in words for the person.
+    fn advice(&self) -> String {
+        let user = printable(self.config.account.user.as_bytes());
+        format!("Sign in there as {user}, not as an administrator of the tenant.\n")
+    }
+}
+
+fn summary(signed_in: &SignedIn, config: &Config, named: Option<&Path>) -> String {
+    let account = &config.account;
+    let or = |found: &Option<String>, usual: &str| {
+        printable(found.as_deref().unwrap_or(usual).as_bytes())
+    };
+    let tenant = match or(&signed_in.tenant, &account.tenant) {
+        tenant if tenant.is_empty() => String::new(),
+        tenant => format!(", tenant {tenant}"),
+    };
+    let who = match account.grant.is_a_persons() {
+        true => format!(
+            "signed in as {}{tenant}",
+            or(&signed_in.user, &account.user)
+        ),
+        false => format!(
+            "the grant {} works for application {}{tenant}; nobody has to sign in",
+            account.grant.name(),
+            or(&signed_in.client, &account.client_id)
+        ),
+    };
+    let option = named.map_or_else(String::new, |path| format!(" -C {}", path.display()));
+    let mailbox = printable(account.mailbox.as_bytes());
+    format!(
+        "{who}\nnext: send a message, such as: \
+         printf 'To: {mailbox}\\n\\nhello\\n' | sendmail{option} -t\n"
+    )
 }
 
 /// The timer of the host runs the host's queue only.
@@ -89,12 +128,26 @@ fn make_room(config: &Config) {
     }
 }
 
-fn read(from: &Path) -> io::Result<Secret> {
-    if from == Path::new("-") {
-        return stdio::read_stdin(TOKEN_SIZE_MAX).map(Secret::new);
+/// The time that is left, on a terminal, in place of what it said before.
+fn count_down(left: Duration) {
+    if stdio::stderr_is_terminal() {
+        let seconds = left.as_secs();
+        let (minutes, seconds) = (seconds / 60, seconds % 60);
+        stdio::retell(&format!("waiting, {minutes:2}:{seconds:02} left "));
     }
-    let (octets, _) = read_regular(from, TOKEN_SIZE_MAX)?;
-    let text = String::from_utf8(octets);
-    text.map(Secret::new)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
+}
+
+/// Ends the line of the countdown.
+fn counted_down() {
+    if stdio::stderr_is_terminal() {
+        stdio::retell("                    \r");
+    }
+}
+
+/// The time to sign in is over.
+fn too_late(what: &str) -> Failure {
+    Failure::new(Class::TryAgain, "nobody has signed in")
+        .because(what)
+        .fix("run `sendmail365 login` again")
+        .with_reason("expired")
 }

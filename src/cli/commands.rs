@@ -1,7 +1,7 @@
 //! The verbs of sendmail365, once: parser and help are read out of these rows.
 
 use super::options::{Kind, Name, Opt, Takes, opt};
-use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, misuse, shown};
+use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, Way, misuse, shown};
 use crate::outcome::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub(super) const VERBS: &[Verb] = &[
         fits: <[OsString]>::is_empty,
         options: &[CONFIG, HELP, IMPORT, BROWSER, PASTE],
         kind: Kind::Works,
-        does: "Store a refresh token that was proved by one refresh.",
+        does: "Sign in with a code on another device, and store it.",
         settle: login,
     },
     Verb {
@@ -136,13 +136,13 @@ const IMPORT: Opt<Asked> = opt(
 );
 const BROWSER: Opt<Asked> = opt(
     Name::Long("browser"),
-    Kind::Later,
+    Kind::Works,
     Takes::Nothing(|asked| asked.browser = true),
     "Sign in with a browser on this host.",
 );
 const PASTE: Opt<Asked> = opt(
     Name::Long("paste"),
-    Kind::Later,
+    Kind::Works,
     Takes::Nothing(|asked| asked.paste = true),
     "Sign in with a browser elsewhere.",
 );
@@ -172,24 +172,19 @@ const VERBOSE: Opt<Asked> = opt(
 );
 
 fn login(asked: Asked) -> Result<Invocation, Failure> {
-    let other_way = |what| {
-        Ok(Invocation::Later {
-            what,
-            cure: "take a token from elsewhere: `sendmail365 login --import FILE`",
-        })
+    let way = match (asked.import, asked.browser, asked.paste) {
+        (None, false, false) => Way::Device,
+        (None, true, false) => Way::Browser,
+        (None, false, true) => Way::Paste,
+        (Some(import), false, false) => Way::Import(import),
+        _ => {
+            return Err(misuse(
+                "only one of --import, --browser and --paste is possible",
+            ));
+        }
     };
-    match (asked.import, asked.browser, asked.paste) {
-        (None, false, false) => other_way("login with a device code"),
-        (None, true, false) => other_way("login with a browser (--browser)"),
-        (None, false, true) => other_way("login with a browser elsewhere (--paste)"),
-        (Some(import), false, false) => Ok(Invocation::Login(Login {
-            config: asked.config,
-            import,
-        })),
-        _ => Err(misuse(
-            "only one of --import, --browser and --paste is possible",
-        )),
-    }
+    let config = asked.config;
+    Ok(Invocation::Login(Login { config, way }))
 }
 
 fn queue(asked: Asked) -> Result<Invocation, Failure> {

@@ -280,15 +280,17 @@ mod tests {
             .collect();
         let mut wanted = Vec::new();
         for verb in VERBS.iter().filter(|verb| verb.kind == Kind::Works) {
-            let jobs = verb.operands.trim_matches(['[', ']']).split(" | ");
+            let Some(jobs) = verb.operands.strip_prefix('[') else {
+                wanted.push(verb.name.to_owned());
+                continue;
+            };
+            let jobs = jobs.trim_end_matches(']').split(" | ");
             let jobs = jobs.filter_map(|job| job.split(' ').next());
-            wanted.extend(jobs.map(|job| format!("{} {job}", verb.name).trim().to_owned()));
+            wanted.extend(jobs.map(|job| format!("{} {job}", verb.name)));
         }
         listed.sort();
         wanted.sort();
         assert_eq!(listed, wanted);
-        let (others, login) = others.split_once(",\nand\n").unwrap();
-        assert!(login.starts_with(".Cm login\nwithout\n.Fl -import"));
         let named = others.lines().filter_map(|line| line.strip_prefix(".Cm "));
         let mut named: Vec<&str> = named.flat_map(plain).collect();
         let later = VERBS.iter().filter(|verb| verb.kind == Kind::Later);

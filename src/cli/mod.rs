@@ -58,7 +58,7 @@ pub enum Invocation {
     Version,
     /// Exit 0 without output (`-bh`, `-bH`).
     Nothing,
-    /// Take over a grant.
+    /// Sign in.
     Login(Login),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
@@ -148,13 +148,25 @@ pub enum Delivery {
     QueueOnly,
 }
 
-/// The verb `login` with a token from elsewhere.
+/// The verb `login`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Login {
     /// The settings to use instead of the host's (`-C`).
     pub config: Option<PathBuf>,
-    /// The file that holds the refresh token; `-` is standard input.
-    pub import: PathBuf,
+    pub way: Way,
+}
+
+/// How somebody signs in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With a code on another device.
+    Device,
+    /// With a browser that reaches this host.
+    Browser,
+    /// With a browser elsewhere, whose last address is pasted.
+    Paste,
+    /// With the refresh token in this file; `-` is standard input.
+    Import(PathBuf),
 }
 
 /// Something to be done with the queue other than running it.

@@ -262,6 +262,7 @@ fn misread(error: lexopt::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Way;
     use crate::cli::{Delivery, Login, Submission};
     use crate::cli::{QueuePart, QueueRun};
     use crate::mail::dsn::{Envid, Notify, Ret};
@@ -784,7 +785,7 @@ mod tests {
         let cure = |line| failure(line).cure().unwrap_or_default().to_owned();
         assert_eq!(
             cure("sendmail365 login x"),
-            "usage: sendmail365 login [-C file] [--import=file]"
+            "usage: sendmail365 login [-C file] [--import=file] [--browser] [--paste]"
         );
         assert_eq!(
             cure("sendmail365 test"),
@@ -926,7 +927,7 @@ mod tests {
             .ok();
         let login = Login {
             config: Some("my.toml".into()),
-            import: "-".into(),
+            way: Way::Import("-".into()),
         };
         assert_eq!(import, Some(Invocation::Login(login)));
         assert!(matches!(
@@ -937,16 +938,15 @@ mod tests {
             called("sendmail login").invocation,
             Ok(Invocation::Submit(_))
         ));
-        assert_eq!(later("sendmail365 login"), "login with a device code");
-        let Ok(Invocation::Later { cure, .. }) = called("sendmail365 login --paste").invocation
-        else {
-            panic!("not there yet");
-        };
-        assert!(cure.contains("login --import FILE"), "{cure}");
-        assert_eq!(
-            later("sendmail365 login --browser"),
-            "login with a browser (--browser)"
-        );
+        for (line, way) in [
+            ("login", Way::Device),
+            ("login --paste", Way::Paste),
+            ("login --browser", Way::Browser),
+        ] {
+            let login = Login { config: None, way };
+            let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
+            assert_eq!(invocation, Some(Invocation::Login(login)), "{line}");
+        }
         for line in ["doctor", "status --json", "test -C f a@x.test", "setup"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),

@@ -1,20 +1,18 @@
 //! The configuration file: read, judged by owner and mode, and every fault named by file and line.
 
+use crate::config::account::{Accounts, cloud};
 use crate::config::paths::{self, Location};
 use crate::config::reader::{line_of, read_settings};
 use crate::config::settings::Draft;
-use crate::config::{Config, QueueSettings, RecipientSettings, SenderSettings, Warning};
+use crate::config::{Config, QueueSettings, RecipientSettings, SenderSettings};
 use crate::mail::aliases::{Aliases, BadLine};
-use crate::oauth;
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp;
 use crate::sys::caller::{ACCOUNT, Caller, host_name};
 use crate::sys::file::{read_regular, replaceable_by_others};
 use crate::sys::log::Log;
 use crate::sys::roots::Roots;
-use crate::sys::secret::Secret;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Largest configuration, alias or secret file.
@@ -23,7 +21,7 @@ const FILE_SIZE_MAX: u64 = 1024 * 1024;
 /// Largest bundle of certificate authorities; the system's has 220 KiB.
 const BUNDLE_SIZE_MAX: u64 = 16 * 1024 * 1024;
 
-const FORBIDDEN: &str = "let this user read it, and pass the directories above it";
+pub(super) const FORBIDDEN: &str = "let this user read it, and pass the directories above it";
 
 const FORBIDDEN_TO_ACCOUNT: &str = "as root: chgrp sendmail365 /etc/sendmail365 /etc/sendmail365/config.toml \
      && chmod 0750 /etc/sendmail365 && chmod 0640 /etc/sendmail365/config.toml";
@@ -31,9 +29,6 @@ const FORBIDDEN_TO_ACCOUNT: &str = "as root: chgrp sendmail365 /etc/sendmail365 
 /// The program has no privilege of its own to read the file with.
 const FORBIDDEN_TO_USERS: &str = "only root can send with it in this version; give this user a configuration \
      of his own in ~/.config/sendmail365/config.toml, see sendmail365(8)";
-
-/// What the scope of a delegated sign-in for SMTP has to be, to the letter.
-const SCOPE: &str = "https://outlook.office.com/SMTP.Send offline_access";
 
 /// Reads the configuration that counts for this caller.
 pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
@@ -99,22 +94,34 @@ pub fn read_mail_name() -> Option<String> {
 }
 
 /// What a file is called, and what to do when it cannot be read.
-struct Cures<'a> {
-    name: &'a str,
-    absent: &'a str,
-    too_large: &'a str,
-    forbidden: &'a str,
+pub(super) struct Cures<'a> {
+    pub(super) name: &'a str,
+    pub(super) absent: &'a str,
+    pub(super) too_large: &'a str,
+    pub(super) forbidden: &'a str,
 }
 
-struct Source<'a> {
+/// A file of the administrator's.
+pub(super) struct Source<'a> {
     path: &'a Path,
     /// Who besides root may own the file.
     owner: u32,
     size_max: u64,
 }
 
+#[cfg(test)]
+impl<'a> Source<'a> {
+    pub(super) fn for_tests(path: &'a Path) -> Source<'a> {
+        Source {
+            path,
+            owner: 0,
+            size_max: FILE_SIZE_MAX,
+        }
+    }
+}
+
 impl Source<'_> {
-    fn failure(&self, what: &str) -> Failure {
+    pub(super) fn failure(&self, what: &str) -> Failure {
         let what = format!("{what} {}", self.path.display());
         Failure::new(Class::Config, what).at(Stage::Config)
     }
@@ -128,7 +135,7 @@ impl Source<'_> {
     }
 
     /// The file's octets.
-    fn read(&self, cures: &Cures<'_>) -> Result<Vec<u8>, Failure> {
+    pub(super) fn read(&self, cures: &Cures<'_>) -> Result<Vec<u8>, Failure> {
         let unreadable = |error| self.unreadable(cures, &error);
         let replaceable = replaceable_by_others(self.path, self.owner).map_err(unreadable)?;
         let (text, _) = read_regular(self.path, self.size_max).map_err(unreadable)?;
@@ -168,32 +175,25 @@ impl Source<'_> {
             .mailbox
             .clone()
             .ok_or_else(|| self.missing("account", "mailbox"))?;
-        let tenant = draft
-            .tenant
-            .clone()
-            .ok_or_else(|| self.missing("account", "tenant"))?;
-        let client_id = draft
-            .client_id
-            .clone()
-            .ok_or_else(|| self.missing("account", "client_id"))?;
-        let mut warnings = Vec::new();
-        let client_secret = self.client_secret(&draft, &mut warnings)?;
-        let user = draft.user.clone().unwrap_or_else(|| mailbox.to_string());
+        let mut accounts = Accounts {
+            draft: &draft,
+            source: self,
+            warnings: Vec::new(),
+        };
+        let account = accounts.account(&mailbox.to_string())?;
+        let endpoint = accounts.endpoint(&account)?;
+        let warnings = accounts.warnings;
         let roots = self.roots(draft.ca_file.as_deref())?;
+        let cloud = cloud(&draft);
         Ok(Config {
-            endpoint: endpoint(&draft, &tenant),
-            account: oauth::Account {
-                mailbox: mailbox.to_string(),
-                user,
-                tenant,
-                client_id,
-                client_secret,
-            },
+            account,
+            endpoint,
+            cloud,
             token_dirs: vec![draft.tokens.unwrap_or(places.tokens), state.clone()],
             state_dir: state,
             mailbox,
             server: smtp::Server {
-                host: draft.host,
+                host: draft.host.unwrap_or_else(|| cloud.smtp_host.to_owned()),
                 port: draft.port,
                 hello: draft.hello.unwrap_or_else(greeting_name),
                 proxy: draft.proxy,
@@ -223,7 +223,7 @@ impl Source<'_> {
         })
     }
 
-    fn missing(&self, section: &str, key: &str) -> Failure {
+    pub(super) fn missing(&self, section: &str, key: &str) -> Failure {
         self.failure("a setting is missing in")
             .because(format!("[{section}] {key} has no default"))
             .fix(format!("add {key} = \"...\" below [{section}]"))
@@ -231,7 +231,7 @@ impl Source<'_> {
     }
 
     /// Another file that the configuration names.
-    fn beside<'a>(&self, path: &'a Path, size_max: u64) -> Source<'a> {
+    pub(super) fn beside<'a>(&self, path: &'a Path, size_max: u64) -> Source<'a> {
         Source {
             path,
             owner: self.owner,
@@ -254,62 +254,6 @@ impl Source<'_> {
         let own = own.map(read).transpose()?;
         let own = own.as_ref().map(|(path, pem)| (*path, pem.as_slice()));
         Roots::load(own).map_err(|failure| failure.at(Stage::Config))
-    }
-
-    fn client_secret(
-        &self,
-        draft: &Draft,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<Option<Secret>, Failure> {
-        let Some(path) = &draft.client_secret_file else {
-            return Ok(None);
-        };
-        let file = self.beside(path, FILE_SIZE_MAX);
-        let text = file.read(&Cures {
-            name: "the client secret",
-            absent: "put the secret's value into it, or correct [account] client_secret_file",
-            too_large: "put nothing but the secret's value into it, on one line",
-            forbidden: FORBIDDEN,
-        })?;
-        let secret = text.trim_ascii();
-        if secret.is_empty() || !secret.iter().all(u8::is_ascii_graphic) {
-            return Err(file
-                .failure("no client secret in")
-                .because("the file has to hold one line of printable characters")
-                .fix("put the secret's value, not its id, into the file"));
-        }
-        let exposed =
-            read_regular(path, FILE_SIZE_MAX).is_ok_and(|(_, facts)| facts.mode() & 0o004 != 0);
-        if exposed {
-            let text = format!("{} can be read by everybody; chmod o-r", path.display());
-            warnings.push(Warning {
-                reason: "exposed",
-                text,
-            });
-        }
-        Ok(Some(Secret::new(
-            String::from_utf8_lossy(secret).into_owned(),
-        )))
-    }
-}
-
-/// Token endpoint and audience: v1 as soon as a resource is named, since v2 refuses it.
-fn endpoint(draft: &Draft, tenant: &str) -> oauth::Endpoint {
-    let (version, audience) = match &draft.resource {
-        Some(resource) => ("oauth2", oauth::Audience::Resource(resource.clone())),
-        None => {
-            let scope = draft.scope.clone().unwrap_or_else(|| SCOPE.to_owned());
-            ("oauth2/v2.0", oauth::Audience::Scope(scope))
-        }
-    };
-    let usual = || format!("{}/{tenant}/{version}/token", draft.authority);
-    oauth::Endpoint {
-        token_url: draft.token_url.clone().unwrap_or_else(usual),
-        audience,
-        proxy: draft
-            .proxy
-            .as_ref()
-            .map(|(host, port)| format!("http://{host}:{port}")),
     }
 }
 
@@ -345,21 +289,5 @@ mod tests {
         assert!(cure(hosts, "www-data").contains("a configuration of his own in ~/.config"));
         assert!(cure(hosts, "sendmail365").contains("chmod 0640 /etc/sendmail365/config.toml"));
         assert_eq!(cure("/home/joe/own.toml", "joe"), FORBIDDEN);
-    }
-
-    #[test]
-    fn a_resource_selects_the_v1_endpoint() {
-        let draft = read_settings("[endpoint]\nresource = \"https://partner.outlook.cn\"\n")
-            .expect("valid");
-        let v1 = endpoint(&draft, "contoso.test");
-        assert_eq!(
-            v1.token_url,
-            "https://login.microsoftonline.com/contoso.test/oauth2/token"
-        );
-        let v2 = endpoint(&read_settings("").expect("valid"), "contoso.test");
-        assert_eq!(
-            v2.token_url,
-            "https://login.microsoftonline.com/contoso.test/oauth2/v2.0/token"
-        );
     }
 }

@@ -1,5 +1,8 @@
 //! One table of settings, read from one file, handed down in the parts' own structs.
 
+mod account;
+pub mod clouds;
+mod draft;
 pub mod file;
 pub mod paths;
 mod reader;
@@ -7,6 +10,7 @@ mod row;
 pub mod settings;
 mod values;
 
+use crate::config::clouds::Cloud;
 use crate::mail::address::Address;
 use crate::mail::envelope::Pattern;
 use crate::oauth;
@@ -16,12 +20,18 @@ use crate::smtp;
 use crate::sys::log::Log;
 use crate::sys::roots::Roots;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a token has to last for High Volume Email: its ten minutes, and one to get there.
+const HIGH_VOLUME_MARGIN: Duration = Duration::from_secs(660);
 
 /// Everything the administrator decided; a value that exists is valid.
 pub struct Config {
     /// Whose mail this is: the account that signs in, and where it gets its tokens.
     pub account: oauth::Account,
     pub endpoint: oauth::Endpoint,
+    /// The cloud that the tenant is in.
+    pub cloud: &'static Cloud,
     /// Where the token slots are: the usual place, then the one for a read-only /etc.
     pub token_dirs: Vec<PathBuf>,
     /// Where the processes of this host keep what they know of each other.
@@ -51,7 +61,17 @@ impl Config {
             store,
             roots: &self.roots,
             timeout: oauth::TIMEOUT,
+            margin: match self.is_high_volume() {
+                true => HIGH_VOLUME_MARGIN,
+                false => oauth::MARGIN,
+            },
         }
+    }
+
+    /// Whether the server is that of High Volume Email, which refuses a token in its last ten minutes.
+    fn is_high_volume(&self) -> bool {
+        let host = self.server.host.to_ascii_lowercase();
+        host.starts_with("smtp-hve.") || host.ends_with(".hve.mx.microsoft")
     }
 }
 

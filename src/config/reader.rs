@@ -5,16 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Settings of a later version with their defaults, which change nothing: section, key, default.
-const LATER: &[(&str, &str, &str)] = &[
-    ("account", "certificate_file", ""),
-    ("account", "private_key_file", ""),
-    ("account", "federated_token_file", ""),
-    ("account", "token_command", "[]"),
-    ("account", "cloud", "global"),
-    ("endpoint", "device_url", ""),
-    ("endpoint", "authorize_url", ""),
-    ("smtp", "chunking", "false"),
-];
+const LATER: &[(&str, &str, &str)] = &[("smtp", "chunking", "false")];
 
 /// What is wrong with a line; never quotes a value.
 #[derive(Debug)]
@@ -56,7 +47,7 @@ pub(crate) fn read_settings(text: &str) -> Result<Draft, Fault> {
 
 fn defaults() -> Draft {
     let mut draft = Draft::default();
-    for setting in SETTINGS.iter().filter(|setting| setting.section != "paths") {
+    for setting in SETTINGS.iter().filter(|setting| !setting.is_preset()) {
         // A test takes every row's default through its own setter.
         let _ = match setting.takes {
             Takes::Text(_) if setting.default.is_empty() => Ok(()),
@@ -133,7 +124,7 @@ fn set_text(
 ) -> Result<(), String> {
     let wrong = |why| format!("{}.{}: {why}", setting.section, setting.key);
     match text.is_empty() {
-        true if setting.section == "paths" || setting.default.is_empty() => Ok(()),
+        true if setting.is_preset() || setting.default.is_empty() => Ok(()),
         true => set(draft, setting.default).map_err(wrong),
         false => set(draft, text).map_err(wrong),
     }
@@ -193,24 +184,12 @@ mod tests {
 
     #[test]
     fn a_setting_of_a_later_version_is_called_that_unless_it_says_what_is_so_already() {
-        for (section, key, value) in [
-            ("account", "cloud", "\"gcc-high\""),
-            ("account", "certificate_file", "\"/x\""),
-            ("account", "private_key_file", "\"/x\""),
-            ("account", "federated_token_file", "\"/x\""),
-            ("account", "token_command", "[\"x\"]"),
-            ("endpoint", "device_url", "\"https://x.test\""),
-            ("endpoint", "authorize_url", "\"https://x.test\""),
-            ("smtp", "chunking", "true"),
-            ("smtp", "chunking", "1"),
-        ] {
+        for (section, key, value) in [("smtp", "chunking", "true"), ("smtp", "chunking", "1")] {
             let text = why(&format!("[{section}]\n{key} = {value}\n"));
             assert_eq!(text, format!("2: this version does not have {key} yet"));
         }
         assert!(why("[smtp]\ncloud = \"global\"\n").contains("unknown setting"));
-        let same = "[account]\ncloud = \"global\"\ntoken_command = []\nprivate_key_file = \"\"\n\
-                    [smtp]\nchunking = false\n";
-        assert!(read_settings(same).is_ok());
+        assert!(read_settings("[smtp]\nchunking = false\n").is_ok());
     }
 
     #[test]
@@ -258,7 +237,7 @@ mod tests {
     fn an_empty_text_is_the_default() {
         let draft =
             read_settings("[smtp]\nhost = \"\"\n[limits]\nmessage_size = \"\"\n").expect("valid");
-        assert_eq!(draft.host, "smtp.office365.com");
+        assert_eq!(draft.host, None);
         assert_eq!(draft.message_size_max, 150_000_000);
     }
 

@@ -12,6 +12,15 @@ pub struct Setting {
     pub doc: &'static str,
 }
 
+impl Setting {
+    /// Whether what holds without the setting is decided elsewhere: by whose the file is, or by the
+    /// cloud. The default is then what an installed host in the global cloud has.
+    pub fn is_preset(&self) -> bool {
+        let clouds = [("endpoint", "authority"), ("smtp", "host")];
+        self.section == "paths" || clouds.contains(&(self.section, self.key))
+    }
+}
+
 /// The type of a setting, and where its value goes.
 pub enum Takes {
     Text(fn(&mut Draft, &str) -> Result<(), Complaint>),

@@ -1,50 +1,15 @@
 //! Every setting once: name, type, default, what it means.
 
+use crate::config::clouds::Cloud;
 use crate::config::row::{list, number, switch, text};
 use crate::config::values::{
-    address, count, domain, duration, hello, host, https, optional, path, port, printable, proxy,
-    segment, size,
+    address, command, count, domain, duration, grant, hello, host, https, optional, path, port,
+    printable, proxy, segment, size, token_address,
 };
-use crate::mail::address::Address;
 use crate::mail::envelope::Pattern;
-use std::path::PathBuf;
 
+pub use crate::config::draft::Draft;
 pub use crate::config::row::{Complaint, Setting, Takes};
-
-/// Values as they are read, before what is required has been checked.
-#[derive(Default)]
-pub struct Draft {
-    pub mailbox: Option<Address>,
-    pub user: Option<String>,
-    pub tenant: Option<String>,
-    pub client_id: Option<String>,
-    pub client_secret_file: Option<PathBuf>,
-    pub authority: String,
-    pub token_url: Option<String>,
-    pub scope: Option<String>,
-    pub resource: Option<String>,
-    pub ca_file: Option<PathBuf>,
-    pub proxy: Option<(String, u16)>,
-    pub host: String,
-    pub port: u16,
-    pub hello: Option<String>,
-    pub allow_from: Vec<Pattern>,
-    pub rewrite: bool,
-    pub received: bool,
-    pub aliases: PathBuf,
-    pub domain: Option<String>,
-    pub admin: Option<Address>,
-    pub queue: bool,
-    pub lifetime_seconds: u64,
-    pub connections: u32,
-    pub per_minute: u32,
-    pub message_size_max: u64,
-    pub tokens: Option<PathBuf>,
-    pub state: Option<PathBuf>,
-    pub spool: Option<PathBuf>,
-    pub syslog: bool,
-    pub log_file: Option<PathBuf>,
-}
 
 /// The table, in the order of the shipped file.
 pub const SETTINGS: &[Setting] = &[
@@ -94,19 +59,71 @@ pub const SETTINGS: &[Setting] = &[
         "account",
         "grant",
         "delegated",
-        "How tokens are got; `delegated` is a person's sign-in kept by a refresh token.",
-        |_, v| match v {
-            "delegated" => Ok(()),
-            _ => Err("this version knows the grant \"delegated\" only".to_owned()),
+        "How tokens are got: delegated (a person signs in once), client-secret, certificate, \
+         managed-identity, federated or command.",
+        |d, v| {
+            d.grant = grant(v)?;
+            Ok(())
         },
     ),
     text(
         "account",
         "client_secret_file",
         "",
-        "File with the client secret, for a confidential app only.",
+        "File with the client secret, for client-secret and for a confidential delegated app; with \
+         managed-identity, the identity header of App Service.",
         |d, v| {
             d.client_secret_file = path(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "certificate_file",
+        "",
+        "The app's certificate in PEM, leaf first, for certificate.",
+        |d, v| {
+            d.certificate_file = path(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "private_key_file",
+        "",
+        "The certificate's RSA key in PEM, without passphrase.",
+        |d, v| {
+            d.private_key_file = path(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "federated_token_file",
+        "",
+        "File with a token of another issuer, read anew for each request, for federated.",
+        |d, v| {
+            d.federated_token_file = path(v)?;
+            Ok(())
+        },
+    ),
+    list(
+        "account",
+        "token_command",
+        "[]",
+        "Program and arguments that print an access token, for command; run without a shell.",
+        |d, v| {
+            d.token_command = command(v)?;
+            Ok(())
+        },
+    ),
+    text(
+        "account",
+        "cloud",
+        "global",
+        "Microsoft's cloud that the tenant is in: global, gcc-high, dod or china.",
+        |d, v| {
+            d.cloud = Some(Cloud::named(v)?);
             Ok(())
         },
     ),
@@ -114,9 +131,9 @@ pub const SETTINGS: &[Setting] = &[
         "endpoint",
         "authority",
         "https://login.microsoftonline.com",
-        "Where the tenant signs in.",
+        "Where the tenant signs in; another cloud has its own.",
         |d, v| {
-            d.authority = https(v)?.trim_end_matches('/').to_owned();
+            d.authority = Some(https(v)?.trim_end_matches('/').to_owned());
             Ok(())
         },
     ),
@@ -124,9 +141,30 @@ pub const SETTINGS: &[Setting] = &[
         "endpoint",
         "token_url",
         "",
-        "Token endpoint, if it is not the usual one below `authority`.",
+        "Token endpoint, if it is not the usual one below `authority`; with managed-identity, the \
+         service of this host.",
         |d, v| {
-            d.token_url = optional(v).map(https).transpose()?;
+            d.token_url = optional(v).map(token_address).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "device_url",
+        "",
+        "Where codes for other devices come from, if not from below `authority`.",
+        |d, v| {
+            d.device_url = optional(v).map(https).transpose()?;
+            Ok(())
+        },
+    ),
+    text(
+        "endpoint",
+        "authorize_url",
+        "",
+        "Where browsers sign in, if not below `authority`.",
+        |d, v| {
+            d.authorize_url = optional(v).map(https).transpose()?;
             Ok(())
         },
     ),
@@ -174,9 +212,9 @@ pub const SETTINGS: &[Setting] = &[
         "smtp",
         "host",
         "smtp.office365.com",
-        "The submission server.",
+        "The submission server; another cloud has its own.",
         |d, v| {
-            d.host = host(v)?;
+            d.host = Some(host(v)?);
             Ok(())
         },
     ),

@@ -2,6 +2,7 @@
 
 use crate::config::row::Complaint;
 use crate::mail::address::Address;
+use crate::oauth::identity::stays_on_the_host;
 use std::path::PathBuf;
 
 /// An empty text is "not set".
@@ -44,6 +45,41 @@ pub(crate) fn https(value: &str) -> Result<String, Complaint> {
             false => Err("not a URL".to_owned()),
         },
         false => Err("not a URL that begins with https://".to_owned()),
+    }
+}
+
+/// The same, or a plain address that cannot leave this host.
+pub(crate) fn token_address(value: &str) -> Result<String, Complaint> {
+    match stays_on_the_host(value) && value.bytes().all(|octet| matches!(octet, b'!'..=b'~')) {
+        true => Ok(value.to_owned()),
+        false => https(value),
+    }
+}
+
+/// The name of a way to get tokens.
+pub(crate) fn grant(value: &str) -> Result<String, Complaint> {
+    const GRANTS: [&str; 6] = [
+        "delegated",
+        "client-secret",
+        "certificate",
+        "managed-identity",
+        "federated",
+        "command",
+    ];
+    match GRANTS.contains(&value) {
+        true => Ok(value.to_owned()),
+        false => Err(format!("not one of {}", GRANTS.join(", "))),
+    }
+}
+
+/// A program by its whole path, and its arguments.
+pub(crate) fn command(words: &[String]) -> Result<Vec<String>, Complaint> {
+    match words.first() {
+        Some(program) if !program.starts_with('/') => {
+            Err("the program has to be named by its whole path".to_owned())
+        }
+        _ if words.iter().any(|word| word.contains('\0')) => Err("holds a NUL".to_owned()),
+        _ => Ok(words.to_vec()),
     }
 }
 

@@ -7,16 +7,16 @@
     reason = "edge: HTTPS to the token endpoint"
 )]
 
-use super::grant::{BODY_MAX, Reply};
-use super::refusal::no_token;
-use super::{Account, Endpoint};
+use super::Account;
+use super::answer::{BODY_MAX, Reply};
+use super::form::Form;
+use super::grants::identity::stays_on_the_host;
 use crate::outcome::{Class, Failure, Stage};
-use crate::sys::file::error_name;
 use crate::sys::roots::Roots;
 use crate::sys::tls::{self, Tls};
+use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConnection};
-use std::io::{self, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -29,10 +29,37 @@ const HEAD_MAX: usize = 64 * 1024;
 /// How long the look at a refused certificate may take.
 const PROBE_MAX: Duration = Duration::from_secs(3);
 
-/// One exchange with the endpoint.
+/// A server that is asked, and the way to it.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer<'a> {
+    pub(crate) url: &'a str,
+    /// `http://host:port`.
+    pub(crate) proxy: Option<&'a str>,
+}
+
+impl Peer<'_> {
+    /// The name of the server, for messages.
+    pub(crate) fn host(&self) -> &str {
+        host(self.url)
+    }
+
+    /// Name and port of the server, as a firewall's rule wants them.
+    pub(crate) fn host_and_port(&self) -> String {
+        match authority(self.url) {
+            Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
+            Some((host, port)) => format!("{host}:{port}"),
+            None => self.url.to_owned(),
+        }
+    }
+}
+
+/// How long a connection to a service of this host may take.
+const HOST_CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// One exchange with a server that grants tokens.
 pub(crate) struct Exchange<'a> {
     pub(crate) account: &'a Account,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) peer: Peer<'a>,
     pub(crate) roots: &'a Roots,
     pub(crate) timeout: Duration,
 }
@@ -42,7 +69,7 @@ impl Exchange<'_> {
     ///
     /// Repeated once, soon: after a 5xx that names no time to wait, and after a connection that broke
     /// before the answer. Microsoft does not mind a refresh twice, it leaves the old token valid.
-    pub(crate) fn post(&self, form: &str) -> Result<Reply, Failure> {
+    pub(crate) fn post(&self, form: &Form) -> Result<Reply, Failure> {
         const PAUSE: Duration = Duration::from_millis(200);
         let deadline = Instant::now() + self.timeout;
         let first = self.once(form, deadline)?;
@@ -56,12 +83,40 @@ impl Exchange<'_> {
         }
     }
 
-    fn once(&self, form: &str, deadline: Instant) -> Result<Result<Reply, ureq::Error>, Failure> {
+    /// Asks a service of this host, without TLS where the address cannot leave the host, and never by
+    /// way of the proxy. Repeated while it says that it is busy, as long as there is time.
+    pub(crate) fn get(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let mut pause = Duration::from_millis(500);
+        loop {
+            let agent = self.agent(deadline.saturating_duration_since(Instant::now()))?;
+            let plain = url.starts_with("http://") && stays_on_the_host(url);
+            let mut request = agent
+                .get(url)
+                .config()
+                .https_only(!plain)
+                // Where nobody is, packets vanish; the service itself is no further than this host.
+                .timeout_connect(Some(HOST_CONNECT_MAX))
+                .build();
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let reply = request.call().and_then(reply);
+            let busy = matches!(&reply, Ok(reply) if is_busy(reply.status));
+            pause *= 2;
+            if !busy || Instant::now() + pause >= deadline {
+                return reply.map_err(|error| self.failed(error));
+            }
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn once(&self, form: &Form, deadline: Instant) -> Result<Result<Reply, ureq::Error>, Failure> {
         let agent = self.agent(deadline.saturating_duration_since(Instant::now()))?;
         let response = agent
-            .post(&self.endpoint.token_url)
+            .post(self.peer.url)
             .header("Content-Type", "application/x-www-form-urlencoded")
-            .send(form);
+            .send(form.as_str());
         Ok(response.and_then(reply))
     }
 
@@ -89,7 +144,7 @@ impl Exchange<'_> {
     }
 
     fn proxy(&self) -> Result<Option<ureq::Proxy>, Failure> {
-        let Some(url) = &self.endpoint.proxy else {
+        let Some(url) = self.peer.proxy else {
             return Ok(None);
         };
         let plain = url.starts_with("http://") && !url.contains('@');
@@ -100,7 +155,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn misconfigured(&self, key: &str, why: &str) -> Failure {
+    pub(super) fn misconfigured(&self, key: &str, why: &str) -> Failure {
         Failure::new(
             Class::Config,
             format!("{key} under [endpoint] cannot be used"),
@@ -110,144 +165,16 @@ impl Exchange<'_> {
         .at(Stage::TokenHttp)
     }
 
-    fn failed(&self, error: ureq::Error) -> Failure {
-        let host = self.endpoint.host();
-        let failure = Failure::defer(no_token(self.account)).at(Stage::TokenHttp);
-        match error {
-            ureq::Error::RequireHttpsOnly(_) => {
-                self.misconfigured("token_url", "it does not begin with https://")
-            }
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-                self.misconfigured("token_url", "it is not an address")
-            }
-            ureq::Error::HostNotFound => self.not_found(failure),
-            ureq::Error::Timeout(_) => failure
-                .because(format!(
-                    "{host} did not answer in {} s",
-                    self.timeout.as_secs_f32()
-                ))
-                .fix("send again later; if it lasts, check network, firewall and proxy")
-                .with_reason("deadline"),
-            ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyExceedsLimit(_) => failure
-                .because(format!(
-                    "the answer of {host} is larger than any token answer"
-                ))
-                .fix("send again later; if it lasts, check proxies, filters and token_url")
-                .with_reason("size"),
-            ureq::Error::ConnectProxyFailed(text) => self.proxy_refused(failure, &text),
-            ureq::Error::Rustls(error) => self.tls_failed(failure, &error),
-            ureq::Error::Io(error) => self.io_failed(failure, &error),
-            other => {
-                let many = other.to_string().contains("too many headers");
-                failure
-                    .because(format!(
-                        "{host} does not answer as a web server does: {other}"
-                    ))
-                    .fix("send again later; if it lasts, check proxies, filters and token_url")
-                    .with_reason(if many { "size" } else { "protocol" })
-            }
-        }
-    }
-
-    fn not_found(&self, failure: Failure) -> Failure {
-        failure
-            .because(format!("the name of {} was not found", self.first_hop()))
-            .fix("send again later; if it lasts, check DNS on this host")
-            .with_err("dns")
-    }
-
-    fn proxy_refused(&self, failure: Failure, text: &str) -> Failure {
-        let proxy = self.endpoint.proxy.as_deref().unwrap_or_default();
-        let digits: String = text.chars().filter(char::is_ascii_digit).take(3).collect();
-        let failure = failure
-            .fix(format!(
-                "have the proxy allow this host to reach {}",
-                self.endpoint.host_and_port()
-            ))
-            .with_reason("proxy");
-        if digits.is_empty() {
-            failure.because(format!("the proxy {proxy} gives no way: {text}"))
-        } else {
-            failure
-                .because(format!("the proxy {proxy} refuses (HTTP {digits})"))
-                .with_code(digits)
-        }
-    }
-
-    fn io_failed(&self, failure: Failure, error: &io::Error) -> Failure {
-        let inner = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(error) = inner {
-            return self.tls_failed(failure, error);
-        }
-        // The resolver's errors have no number of their own.
-        if error.to_string().starts_with("failed to lookup address") {
-            return self.not_found(failure);
-        }
-        failure
-            .because(format!(
-                "the connection to {} failed: {error}",
-                self.first_hop()
-            ))
-            .fix("send again later; if it lasts, check network, firewall and proxy")
-            .with_err(error_name(error))
-    }
-
-    fn tls_failed(&self, failure: Failure, error: &rustls::Error) -> Failure {
-        use CertificateError as Bad;
-        let host = self.endpoint.host();
-        let failure = failure.with_reason("tls");
-        let rustls::Error::InvalidCertificate(bad) = error else {
-            return failure
-                .because(format!("TLS with {host} failed: {error}"))
-                .fix("check what stands between this host and the server: proxies, filters");
-        };
-        match bad {
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => failure
-                .because(format!(
-                    "the certificate shown for {host} is for another name: {bad}"
-                ))
-                .fix("check token_url under [endpoint], and DNS on this host"),
-            Bad::Expired | Bad::ExpiredContext { .. } => failure
-                .because(format!("the certificate of {host} has expired: {bad}"))
-                .fix("check this host's clock first, then who answers for the server"),
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => failure
-                .because(format!("the certificate of {host} is not valid yet: {bad}"))
-                .fix("check this host's clock"),
-            authority if tls::is_an_authoritys(authority) => failure
-                .because(format!(
-                    "the certificate shown for {host} is that of an authority (CA:TRUE), and no server's"
-                ))
-                .fix(
-                    "if it is your server, give it a certificate without CA:TRUE; else something \
-                     intercepts the connection",
-                ),
-            _ => failure
-                .because(match self.refused_issuer() {
-                    Some(issuer) => format!(
-                        "the certificate shown for {host} was issued by \"{issuer}\", \
-                         which this host does not trust"
-                    ),
-                    None => format!("the certificate shown for {host} is not trusted: {bad}"),
-                })
-                .fix(
-                    "if a company proxy inspects TLS, name its CA certificate in ca_file under \
-                     [endpoint]; else somebody intercepts the connection",
-                ),
-        }
-    }
-
     /// Whose certificate was refused: one more handshake, ended before anything is sent in it.
     ///
     /// The HTTP library tells that a certificate is bad, and not whose it is. The look is taken in a
     /// thread that is left alone when its time is over: a resolver knows no deadline, and whoever
     /// shows bad certificates may also name a hundred addresses that do not answer.
-    fn refused_issuer(&self) -> Option<String> {
-        if self.endpoint.proxy.is_some() {
+    pub(super) fn refused_issuer(&self) -> Option<String> {
+        if self.peer.proxy.is_some() {
             return None;
         }
-        let (host, port) = authority(&self.endpoint.token_url)?;
+        let (host, port) = authority(self.peer.url)?;
         let tls = Tls::new(self.roots).ok()?;
         let (host, probed) = (host.to_owned(), tls.clone());
         let (sender, receiver) = mpsc::channel();
@@ -262,11 +189,8 @@ impl Exchange<'_> {
     }
 
     /// Whom this host connects to: the proxy, if there is one.
-    fn first_hop(&self) -> &str {
-        self.endpoint
-            .proxy
-            .as_deref()
-            .unwrap_or_else(|| self.endpoint.host())
+    pub(super) fn first_hop(&self) -> &str {
+        self.peer.proxy.unwrap_or_else(|| self.peer.host())
     }
 }
 
@@ -291,6 +215,13 @@ fn handshake(host: &str, port: u16, tls: &Tls) -> Option<()> {
     Some(())
 }
 
+/// The server of an address, for messages.
+pub(crate) fn host(url: &str) -> &str {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let plain = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority(url).map_or(plain, |(host, _)| host)
+}
+
 /// Host and port of an https address.
 pub(crate) fn authority(url: &str) -> Option<(&str, u16)> {
     let (scheme, rest) = url.split_once("://")?;
@@ -310,6 +241,11 @@ pub(crate) fn authority(url: &str) -> Option<(&str, u16)> {
         Some((host, port)) => Some((host, port.parse().ok()?)),
         None => Some((authority, 443)),
     }
+}
+
+/// What IMDS says while it is being updated or has too much to do.
+fn is_busy(status: u16) -> bool {
+    matches!(status, 404 | 410 | 429 | 500..)
 }
 
 fn worth_repeating(result: &Result<Reply, ureq::Error>) -> bool {
@@ -333,11 +269,13 @@ fn reply(response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Erro
     };
     let (status, retry_after) = (response.status().as_u16(), header("retry-after"));
     let (location, date) = (header("location"), header("date"));
+    let www_authenticate = header("www-authenticate");
     Ok(Reply {
         status,
         retry_after,
         location,
         date,
+        www_authenticate,
         body: body(response.into_body())?,
     })
 }
@@ -358,9 +296,10 @@ fn body(body: ureq::Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::grant::tests::{endpoint, read};
+    use crate::oauth::answer::tests::read;
+    use crate::oauth::grants::refresh::tests::endpoint;
     use crate::oauth::token::tests::account;
-    use crate::oauth::{SignIn, Store};
+    use crate::oauth::{Endpoint, MARGIN, SignIn, Store};
     use crate::outcome::Fate;
     use crate::sys::log::{Journal, Log};
     use crate::sys::random;
@@ -455,13 +394,14 @@ mod tests {
 
     fn post(endpoint: &Endpoint, roots: &Roots, timeout: Duration) -> Result<Reply, Failure> {
         let account = account();
+        let form = Form::of(&[("refresh_token", Some("a+b"))]);
         Exchange {
             account: &account,
-            endpoint,
+            peer: endpoint.tokens(),
             roots,
             timeout,
         }
-        .post("refresh_token=a%2Bb")
+        .post(&form)
     }
 
     fn trust(pem: &str) -> Roots {
@@ -573,6 +513,7 @@ mod tests {
             store: &store,
             roots: &stub.roots,
             timeout: crate::oauth::TIMEOUT,
+            margin: MARGIN,
         };
         let journal = Journal::new(&log, "test", 0, "root");
         let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
@@ -895,7 +836,7 @@ mod tests {
                 token_url: token_url.to_owned(),
                 ..endpoint()
             };
-            assert_eq!(endpoint.host_and_port(), shown);
+            assert_eq!(endpoint.tokens().host_and_port(), shown);
         }
         for url in [
             "",

@@ -1,56 +1,68 @@
-//! How a submission gets its access token: the cached one, else one refresh for all processes.
+//! How a submission gets its access token: the cached one, else one request for all processes.
 //!
 //! ```text
-//! store: slots ─ fresh? ─────────────────────────────────────────────► AccessToken
-//!                  └ lock ─ read again ─ grant: form ─ endpoint: HTTPS ─ grant: answer
-//!                                                       token: fits the account? ─ store: slot
+//! store: slots ─ fresh? ─────────────────────────────────────────────────────► AccessToken
+//!                  └ lock ─ read again ─ fetch: grants' form ─ endpoint: HTTPS ─ answer
+//!                                                   token: fits the account? ─ store: slot
 //! ```
 //!
-//! One grant so far: `delegated`, a refresh token that a person's sign-in left behind. Another grant
-//! is another way to make the form in `grant`; all else stays.
+//! A grant is what a token is asked for with. `grants` has the words of each, `fetch` speaks them;
+//! `person` is how somebody signs in, once.
 
+mod answer;
+mod callback;
 pub mod codes;
 mod endpoint;
+mod fetch;
+mod form;
 mod grant;
+mod grants;
+mod imported;
 mod owner;
+mod person;
 mod refusal;
 mod shelf;
 mod slot;
+mod sought;
 mod store;
+mod stored;
 mod token;
+mod trouble;
 
 use crate::outcome::Failure;
 use crate::sys::log::Journal;
 use crate::sys::roots::Roots;
-use crate::sys::secret::Secret;
-use grant::Refresh;
+use answer::Granted;
+use endpoint::Peer;
+use fetch::Fetch;
+use sought::Sought;
 use std::time::{Duration, SystemTime};
-use store::{Renewal, Sought};
-use token::{RefreshToken, seconds};
+use store::Origin;
+use token::seconds;
 
+pub use callback::{Callback, Page};
+pub use grant::Grant;
+pub use grants::assertion::{Certificate, Fault};
+pub use grants::identity;
+pub use person::{Browser, Device, Landed, Next};
 pub use shelf::files;
 pub use store::Store;
+pub use stored::Stored;
 pub use token::AccessToken;
 
 /// Who signs in, and for which application.
 pub struct Account {
     /// The mailbox as messages name it.
     pub mailbox: String,
-    /// The XOAUTH2 user; tokens have to be this user's.
+    /// The XOAUTH2 user; a person's token has to be this user's.
     pub user: String,
     /// GUID, domain, `organizations` or `consumers`; compared with a token's only if it is a GUID.
+    /// Empty where the grant needs none.
     pub tenant: String,
-    /// The application's id.
+    /// The application's id; empty where the grant needs none.
     pub client_id: String,
-    /// The application's secret, if it is a confidential one.
-    pub client_secret: Option<Secret>,
-}
-
-impl Account {
-    /// The grant by its name in the settings.
-    pub fn grant(&self) -> &'static str {
-        "delegated"
-    }
+    /// What tokens are asked for with.
+    pub grant: Grant,
 }
 
 /// What a token is asked for.
@@ -63,8 +75,12 @@ pub enum Audience {
 
 /// Where tokens come from.
 pub struct Endpoint {
-    /// The token endpoint, https only.
+    /// The token endpoint: https, or plain to a service of the host itself.
     pub token_url: String,
+    /// Where codes for other devices come from.
+    pub device_url: String,
+    /// Where a browser signs in.
+    pub authorize_url: String,
     /// What the token is to open.
     pub audience: Audience,
     /// `http://host:port`.
@@ -72,17 +88,16 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The name of the server, for messages.
-    pub(crate) fn host(&self) -> &str {
-        endpoint::authority(&self.token_url).map_or(self.token_url.as_str(), |(host, _)| host)
+    /// The name of the server that grants tokens, for messages.
+    pub fn host(&self) -> &str {
+        endpoint::host(&self.token_url)
     }
 
-    /// Name and port of the server, as a firewall's rule wants them.
-    pub(crate) fn host_and_port(&self) -> String {
-        match endpoint::authority(&self.token_url) {
-            Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
-            Some((host, port)) => format!("{host}:{port}"),
-            None => self.token_url.clone(),
+    /// The server that grants tokens.
+    pub(crate) fn tokens(&self) -> Peer<'_> {
+        Peer {
+            url: &self.token_url,
+            proxy: self.proxy.as_deref(),
         }
     }
 }
@@ -99,10 +114,15 @@ pub struct SignIn<'a> {
     pub roots: &'a Roots,
     /// For the whole exchange with the endpoint, repetition included.
     pub timeout: Duration,
+    /// A token that ends sooner than this is renewed first.
+    pub margin: Duration,
 }
 
 /// The limit for the exchange with the token endpoint.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a token has to last at the start of a submission.
+pub const MARGIN: Duration = Duration::from_secs(300);
 
 /// Whose sign-in was stored.
 #[derive(Debug)]
@@ -111,6 +131,8 @@ pub struct SignedIn {
     pub user: Option<String>,
     /// The tenant's id, if the token tells.
     pub tenant: Option<String>,
+    /// The application's id, if the token tells.
+    pub client: Option<String>,
 }
 
 impl SignIn<'_> {
@@ -152,9 +174,42 @@ impl SignIn<'_> {
         journal: &Journal<'_>,
         now: SystemTime,
     ) -> Result<SignedIn, Failure> {
-        let refresh_token = grant::imported(text)?;
+        let refresh_token = imported::imported(text)?;
+        let secret = self.account.grant.client_secret();
+        let mut granted = self.fetch(seconds(now)).refreshed(&refresh_token, secret)?;
+        granted.refresh_token.get_or_insert(refresh_token);
+        let origin = Origin {
+            flow: "import",
+            with_secret: Some(secret.is_some()),
+        };
+        self.adopt(granted, &origin, journal, now)
+    }
+
+    /// Proves a grant that needs nobody to sign in by one request, and stores the token.
+    pub fn prove(&self, journal: &Journal<'_>, now: SystemTime) -> Result<SignedIn, Failure> {
+        let granted = self.fetch(seconds(now)).renewal(None)?;
+        let origin = Origin {
+            flow: self.account.grant.name(),
+            with_secret: None,
+        };
+        self.adopt(granted, &origin, journal, now)
+    }
+
+    /// What is stored of the account, if anything is.
+    pub fn stored(&self) -> Option<Stored> {
+        self.store.stored(self.account)
+    }
+
+    /// Keeps what was granted if it fits the account.
+    fn adopt(
+        &self,
+        granted: Granted,
+        origin: &Origin,
+        journal: &Journal<'_>,
+        now: SystemTime,
+    ) -> Result<SignedIn, Failure> {
         self.with_sought(journal, now, None, |sought| {
-            self.store.sign_in(sought, &refresh_token, "import")
+            self.store.sign_in(sought, granted, origin)
         })
     }
 
@@ -175,29 +230,24 @@ impl SignIn<'_> {
         job: impl FnOnce(&Sought<'_>) -> T,
     ) -> T {
         let now = seconds(now);
-        let refresh = |refresh_token: &RefreshToken| self.refresh(refresh_token, now);
+        let fetch = self.fetch(now);
         job(&Sought {
             account: self.account,
             journal,
             now,
+            margin: self.margin.as_secs(),
             refused,
-            refresh: &refresh,
+            renew: &|stored| fetch.renewal(stored),
         })
     }
 
-    fn refresh(&self, refresh_token: &RefreshToken, now: u64) -> Renewal {
-        let refresh = Refresh {
-            account: self.account,
-            endpoint: self.endpoint,
-            refresh_token,
-            now,
-        };
-        let exchange = endpoint::Exchange {
+    fn fetch(&self, now: u64) -> Fetch<'_> {
+        Fetch {
             account: self.account,
             endpoint: self.endpoint,
             roots: self.roots,
             timeout: self.timeout,
-        };
-        refresh.read(exchange.post(&refresh.form())?)
+            now,
+        }
     }
 }

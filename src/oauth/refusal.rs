@@ -4,22 +4,22 @@
 //! it. Nothing that a server or a proxy says is shown before our own secrets are cut out of it.
 
 use super::Account;
+use super::answer::{Ask, Reply};
 use super::codes::{self, Branch};
-use super::grant::{Refresh, Reply, percent_encode};
+use super::form::percent_encode;
 use super::token::number;
 use crate::outcome::{Failure, Stage};
-use crate::sys::secret::Secret;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-impl Refresh<'_> {
+impl Ask<'_> {
     pub(super) fn redirected(&self, reply: &Reply) -> Failure {
         let target = reply.location.as_deref().unwrap_or("nowhere");
         // Without the query: whatever redirects may have put the form there.
         let target = self.shown(target.split(['?', '#']).next().unwrap_or_default());
-        let (host, server) = (self.endpoint.host(), self.endpoint.host_and_port());
+        let (host, server) = (self.peer.host(), self.peer.host_and_port());
         self.failed(Failure::defer)
             .because(format!(
                 "{host} answered HTTP {}, a redirect to {target}",
@@ -34,14 +34,14 @@ impl Refresh<'_> {
 
     /// An answer without JSON comes from something between: nothing stored is to change by it.
     pub(super) fn unreadable(&self, reply: &Reply) -> Failure {
-        let (status, host) = (reply.status, self.endpoint.host());
-        let server = self.endpoint.host_and_port();
+        let (status, host) = (reply.status, self.peer.host());
+        let server = self.peer.host_and_port();
         let page = match page(&reply.body) {
             Some(text) => format!(" with a web page: {}", self.shown(&text)),
             None => format!(" with {} octets that are no JSON object", reply.body.len()),
         };
         let failure = self.failed(Failure::defer);
-        let failure = match (status, &self.endpoint.proxy) {
+        let failure = match (status, self.peer.proxy) {
             (407, Some(proxy)) => failure
                 .because(format!(
                     "the proxy {proxy} wants credentials (HTTP 407){page}"
@@ -117,13 +117,45 @@ impl Refresh<'_> {
         }
     }
 
+    /// The error that a browser brought back from the authorize page.
+    pub(crate) fn sign_in_refused(
+        &self,
+        error: &str,
+        description: &str,
+        suberror: Option<&str>,
+    ) -> Failure {
+        let mut answer = Map::new();
+        let id = |name: &str| {
+            let (_, rest) = description.split_once(name)?;
+            let line = rest.lines().next()?;
+            Some(line.trim().to_owned())
+        };
+        for (key, value) in [
+            ("error", Some(error.to_owned())),
+            ("error_description", Some(description.to_owned())),
+            ("suberror", suberror.map(str::to_owned)),
+            ("trace_id", id("Trace ID:")),
+            ("correlation_id", id("Correlation ID:")),
+            ("timestamp", id("Timestamp:")),
+        ] {
+            if let Some(value) = value {
+                answer.insert(key.to_owned(), Value::String(value));
+            }
+        }
+        let reply = Reply {
+            status: 400,
+            ..Reply::default()
+        };
+        self.refused(&answer, &reply)
+    }
+
     /// Microsoft's own words and the ids that its support asks for.
     fn account_of(&self, complaint: &Complaint, status: u16) -> String {
         const TEXT_MAX: usize = 240;
         let shown = self.shown(&complaint.text);
         let mut text: String = shown.trim_end_matches('.').chars().take(TEXT_MAX).collect();
         if text.is_empty() {
-            text = format!("{} answered HTTP {status}", self.endpoint.host());
+            text = format!("{} answered HTTP {status}", self.peer.host());
         }
         if !complaint.error.is_empty() && !text.starts_with("AADSTS") {
             text = format!("{}: {text}", self.shown(&complaint.error));
@@ -143,19 +175,17 @@ impl Refresh<'_> {
         text
     }
 
-    pub(super) fn failed(&self, fate: fn(String) -> Failure) -> Failure {
+    pub(crate) fn failed(&self, fate: fn(String) -> Failure) -> Failure {
         fate(no_token(self.account)).at(Stage::TokenHttp)
     }
 
     /// Text from outside, cut, and without any secret of ours that it may echo.
-    pub(super) fn shown(&self, text: &str) -> String {
+    pub(crate) fn shown(&self, text: &str) -> String {
         // More than any message shows; what looks for secrets is too slow for a megabyte.
         const CUT: usize = 4096;
         let (end, _) = text.char_indices().nth(CUT).unwrap_or((text.len(), ' '));
         let text = text.get(..end).unwrap_or(text);
-        let mut secrets = vec![self.refresh_token.expose()];
-        secrets.extend(self.account.client_secret.as_ref().map(Secret::expose));
-        without_secrets(text, &secrets)
+        without_secrets(text, &self.secrets)
     }
 }
 
@@ -337,14 +367,9 @@ fn echoed(text: &str, secret: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::Endpoint;
-    use crate::oauth::grant::tests::{endpoint, read, reply};
-    use crate::oauth::token::RefreshToken;
-    use crate::oauth::token::tests::account;
+    use crate::oauth::answer::tests::{read, read_through, reply};
     use crate::outcome::Fate;
     use serde_json::json;
-
-    const NOW: u64 = 1_800_000_000;
 
     fn refusal(status: u16, body: impl ToString) -> Failure {
         read(reply(status, body)).err().unwrap()
@@ -548,20 +573,10 @@ mod tests {
 
     #[test]
     fn a_company_proxy_is_named() {
-        let account = account();
-        let endpoint = Endpoint {
-            proxy: Some("http://proxy.corp:3128".to_owned()),
-            ..endpoint()
-        };
-        let refresh_token = RefreshToken::new("0.AXoA-old-refresh-token").unwrap();
-        let refresh = Refresh {
-            account: &account,
-            endpoint: &endpoint,
-            refresh_token: &refresh_token,
-            now: NOW,
-        };
+        let proxy = Some("http://proxy.corp:3128");
         for status in [403, 407] {
-            let failure = refresh.read(reply(status, "<html>Denied")).err().unwrap();
+            let failure = read_through(proxy, reply(status, "<html>Denied"));
+            let failure = failure.err().unwrap();
             assert_eq!(
                 (failure.fate(), failure.code()),
                 (Fate::Defer, Some(status.to_string().as_str()))

@@ -215,7 +215,7 @@ impl Reading {
 }
 
 pub(super) const LOGIN: &str =
-    "run `sendmail365 login --import FILE` as root, or as the user whose settings these are";
+    "run `sendmail365 login` as root, or as the user whose settings these are";
 
 /// Opens the first lock file that exists; it is never made here.
 pub(crate) fn open_lock(dirs: &[PathBuf]) -> io::Result<File> {

@@ -14,13 +14,14 @@ use zeroize::Zeroizing;
 /// Octets of a slot at most.
 pub(crate) const SIZE_MAX: usize = 64 * 1024;
 
-/// A token that ends within this many seconds is renewed first.
-const MARGIN_SECONDS: u64 = 300;
+/// Clocks of one host may be set back by so much before a token's dates mean nothing.
+const SET_BACK_SECONDS: u64 = 300;
 
 /// What a host keeps about its sign-in.
 #[derive(Clone)]
 pub(crate) struct Slot {
-    pub(crate) refresh_token: RefreshToken,
+    /// None where nobody has to sign in.
+    pub(crate) refresh_token: Option<RefreshToken>,
     /// None after a refresh whose access token was of no use.
     pub(crate) access_token: Option<Secret>,
     /// Seconds since 1970, by this host's clock.
@@ -31,8 +32,10 @@ pub(crate) struct Slot {
     pub(crate) tenant: String,
     pub(crate) client: String,
     pub(crate) mailbox: String,
-    /// The way of signing in: `import`, `device`, ...
+    /// The way of signing in: `import`, `device`, `certificate`, ...
     pub(crate) flow: String,
+    /// Whether a client secret was shown; unknown in a slot of an older version.
+    pub(crate) with_secret: Option<bool>,
 }
 
 /// Why octets are no slot.
@@ -47,12 +50,13 @@ pub(crate) enum Fault {
 }
 
 impl Slot {
-    /// Whether the access token is good for a submission that starts at `now`.
+    /// Whether the access token is good for a submission that starts at `now`: it lasts longer than
+    /// `margin` seconds.
     ///
     /// One from the future was dated by a clock that has been set back since; its end means nothing.
-    pub(crate) fn fresh(&self, now: u64) -> Option<AccessToken> {
-        let dated_right = self.obtained_at <= now.saturating_add(MARGIN_SECONDS);
-        self.unexpired(now.saturating_add(MARGIN_SECONDS))
+    pub(crate) fn fresh(&self, now: u64, margin: u64) -> Option<AccessToken> {
+        let dated_right = self.obtained_at <= now.saturating_add(SET_BACK_SECONDS);
+        self.unexpired(now.saturating_add(margin))
             .filter(|_| dated_right)
     }
 
@@ -65,9 +69,10 @@ impl Slot {
         Some(AccessToken::new(secret.clone()))
     }
 
-    /// Whether the slot was written for this application and mailbox.
+    /// Whether the slot was written for this application and mailbox, by a person or by none.
     pub(crate) fn belongs_to(&self, account: &Account) -> bool {
-        self.client.eq_ignore_ascii_case(&account.client_id)
+        self.refresh_token.is_some() == account.grant.is_a_persons()
+            && self.client.eq_ignore_ascii_case(&account.client_id)
             && self.mailbox.eq_ignore_ascii_case(&account.mailbox)
     }
 }
@@ -75,7 +80,7 @@ impl Slot {
 /// The line of a slot; none if it would be too long.
 pub(crate) fn encode(generation: u64, slot: &Slot) -> Option<Zeroizing<Vec<u8>>> {
     let fields = Written {
-        refresh_token: slot.refresh_token.expose(),
+        refresh_token: slot.refresh_token.as_ref().map(RefreshToken::expose),
         access_token: slot.access_token.as_ref().map(Secret::expose),
         expires_at: slot.expires_at,
         obtained_at: slot.obtained_at,
@@ -83,6 +88,7 @@ pub(crate) fn encode(generation: u64, slot: &Slot) -> Option<Zeroizing<Vec<u8>>>
         client: &slot.client,
         mailbox: &slot.mailbox,
         flow: &slot.flow,
+        with_secret: slot.with_secret,
     };
     // Room from the start: a buffer that grows leaves copies behind that nobody wipes.
     let mut json = Zeroizing::new(Vec::with_capacity(SIZE_MAX));
@@ -126,9 +132,12 @@ pub(crate) fn decode(octets: &[u8]) -> Result<(u64, Slot), Fault> {
 /// The slot that a JSON object of our own describes.
 fn from_json(json: &[u8]) -> Option<Slot> {
     let fields: Read = serde_json::from_slice(json).ok()?;
-    let refresh_token = Zeroizing::new(fields.refresh_token);
+    let refresh_token = match fields.refresh_token.map(Zeroizing::new) {
+        Some(text) => Some(RefreshToken::new(&text)?),
+        None => None,
+    };
     Some(Slot {
-        refresh_token: RefreshToken::new(&refresh_token)?,
+        refresh_token,
         access_token: fields
             .access_token
             .filter(|text| !text.is_empty())
@@ -139,12 +148,13 @@ fn from_json(json: &[u8]) -> Option<Slot> {
         client: fields.client,
         mailbox: fields.mailbox,
         flow: fields.flow,
+        with_secret: fields.with_secret,
     })
 }
 
 #[derive(Serialize)]
 struct Written<'a> {
-    refresh_token: &'a str,
+    refresh_token: Option<&'a str>,
     access_token: Option<&'a str>,
     expires_at: u64,
     obtained_at: u64,
@@ -152,11 +162,12 @@ struct Written<'a> {
     client: &'a str,
     mailbox: &'a str,
     flow: &'a str,
+    with_secret: Option<bool>,
 }
 
 #[derive(Deserialize)]
 struct Read {
-    refresh_token: String,
+    refresh_token: Option<String>,
     access_token: Option<String>,
     expires_at: u64,
     obtained_at: u64,
@@ -164,6 +175,7 @@ struct Read {
     client: String,
     mailbox: String,
     flow: String,
+    with_secret: Option<bool>,
 }
 
 fn is_number(text: &[u8]) -> bool {
@@ -193,7 +205,7 @@ pub(crate) mod tests {
     pub(crate) fn slot(refresh_token: &str, access_token: &str, expires_at: u64) -> Slot {
         let account = account();
         Slot {
-            refresh_token: RefreshToken::new(refresh_token).unwrap(),
+            refresh_token: RefreshToken::new(refresh_token),
             access_token: Some(Secret::new(access_token.to_owned())),
             expires_at,
             obtained_at: 0,
@@ -201,6 +213,7 @@ pub(crate) mod tests {
             client: account.client_id,
             mailbox: account.mailbox,
             flow: "import".to_owned(),
+            with_secret: None,
         }
     }
 
@@ -214,7 +227,7 @@ pub(crate) mod tests {
             .ok()
             .unwrap();
         assert_eq!((generation, back.expires_at), (7, 99));
-        assert_eq!(back.refresh_token.expose(), "0.rt~+/=");
+        assert_eq!(back.refresh_token.as_ref().unwrap().expose(), "0.rt~+/=");
         assert_eq!(back.access_token.as_ref().unwrap().expose(), "at\"\\");
         assert!(back.belongs_to(&account()));
     }
@@ -279,10 +292,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_token_is_fresh_until_five_minutes_before_its_end() {
+    fn a_token_is_fresh_until_the_margin_before_its_end() {
         let slot = slot("rt", "at", 1000);
-        assert!(slot.fresh(699).is_some());
-        assert!(slot.fresh(700).is_none());
+        assert!(slot.fresh(699, 300).is_some());
+        assert!(slot.fresh(700, 300).is_none());
         assert!(slot.unexpired(999).is_some());
         assert!(slot.unexpired(1000).is_none());
     }
@@ -291,7 +304,7 @@ pub(crate) mod tests {
     fn a_token_dated_in_the_future_is_not_fresh() {
         let mut slot = slot("rt", "at", 9000);
         slot.obtained_at = 5000;
-        assert!(slot.fresh(4700).is_some());
-        assert!(slot.fresh(1000).is_none());
+        assert!(slot.fresh(4700, 300).is_some());
+        assert!(slot.fresh(1000, 300).is_none());
     }
 }

@@ -10,15 +10,16 @@
 //! whose token it was fetched with; another's is dropped, because Microsoft leaves the old one valid.
 #![expect(clippy::disallowed_methods, reason = "edge: waits for the lock")]
 
-use super::grant::{Granted, Note};
+use super::answer::Granted;
 use super::owner;
 use super::shelf::{self, Survey};
 use super::slot::Slot;
-use super::token::{AccessToken, Claims, Misfit, RefreshToken};
+use super::sought::Sought;
+use super::stored::Stored;
+use super::token::{AccessToken, Claims, Misfit};
 use super::{Account, SignedIn};
 use crate::outcome::{Class, Failure, Stage};
 use crate::sys::file::error_name;
-use crate::sys::log::{Journal, Level, Line};
 use crate::sys::random;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -31,18 +32,12 @@ pub struct Store {
     patience: Duration,
 }
 
-/// What one refresh yields.
-pub(crate) type Renewal = Result<Granted, Failure>;
-
-/// Whose token is wanted, why, and how a new one is fetched.
-pub(crate) struct Sought<'a> {
-    pub(crate) account: &'a Account,
-    pub(crate) journal: &'a Journal<'a>,
-    /// Seconds since 1970.
-    pub(crate) now: u64,
-    /// The token that the server refused.
-    pub(crate) refused: Option<&'a AccessToken>,
-    pub(crate) refresh: &'a dyn Fn(&RefreshToken) -> Renewal,
+/// How a sign-in came about.
+pub(crate) struct Origin {
+    /// The word that is kept: `import`, `device`, ...
+    pub(crate) flow: &'static str,
+    /// Whether a client secret was shown; none where the grant decides.
+    pub(crate) with_secret: Option<bool>,
 }
 
 /// How the wait for the lock ended.
@@ -88,49 +83,51 @@ impl Store {
     pub(crate) fn check(&self, account: &Account, owner: u32) -> Result<(), Failure> {
         owner::judge(&self.dirs, owner)?;
         let survey = Survey::of(&self.dirs);
-        if survey.newest(account).is_none() {
+        if account.grant.is_a_persons() && survey.newest(account).is_none() {
             return Err(survey.missing(account));
         }
         match shelf::open_lock(&self.dirs) {
             Ok(_) => Ok(()),
             Err(error) => Err(Failure::hold("the lock of the stored sign-in is of no use")
                 .because(&error)
-                .fix("run `sendmail365 login --import FILE` again, which makes token.lock")
+                .fix("run `sendmail365 login` again, which makes token.lock")
                 .with_os_error(&error)
                 .at(Stage::Token)),
         }
     }
 
-    /// Proves a refresh token by using it once, then stores it in new files.
+    /// What is kept of the account.
+    pub(crate) fn stored(&self, account: &Account) -> Option<Stored> {
+        let survey = Survey::of(&self.dirs);
+        survey.newest(account).map(|(_, slot)| Stored::of(slot))
+    }
+
+    /// Stores what was granted in new files, if it fits the account; nothing is touched before.
     pub(crate) fn sign_in(
         &self,
         sought: &Sought<'_>,
-        refresh_token: &RefreshToken,
-        flow: &str,
+        granted: Granted,
+        origin: &Origin,
     ) -> Result<SignedIn, Failure> {
-        let granted = (sought.refresh)(refresh_token)?;
         sought.report_notes(&granted.notes);
         let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
         claims
             .check(sought.account)
             .map_err(|(_, failure)| failure)?;
         let account = sought.account;
+        if account.grant.is_a_persons() && granted.refresh_token.is_none() {
+            return Err(without_refresh_token(account));
+        }
         let slot = Slot {
-            refresh_token: granted
-                .refresh_token
-                .unwrap_or_else(|| refresh_token.clone()),
-            access_token: Some(granted.access_token),
-            expires_at: granted.expires_at,
-            obtained_at: sought.now,
-            tenant: account.tenant.clone(),
-            client: account.client_id.clone(),
-            mailbox: account.mailbox.clone(),
-            flow: flow.to_owned(),
+            with_secret: origin.with_secret,
+            flow: origin.flow.to_owned(),
+            ..sought.slot(granted)
         };
         self.create(sought, &slot)?;
         Ok(SignedIn {
             user: claims.user().map(str::to_owned),
             tenant: claims.tenant().map(str::to_owned),
+            client: claims.client().map(str::to_owned),
         })
     }
 
@@ -205,10 +202,8 @@ impl Store {
         survey: &Survey,
         keep: bool,
     ) -> Result<AccessToken, Failure> {
-        let Some((_, stored)) = survey.newest(sought.account) else {
-            return Err(survey.missing(sought.account));
-        };
-        let granted = match (sought.refresh)(&stored.refresh_token) {
+        let stored = survey.newest(sought.account).map(|(_, slot)| slot);
+        let granted = match (sought.renew)(stored) {
             Ok(granted) => granted,
             Err(failure) => return sought.last_resort(stored, failure),
         };
@@ -216,34 +211,43 @@ impl Store {
         let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
         let rotated = granted.refresh_token.is_some();
         let token = AccessToken::new(granted.access_token.clone());
-        let renewed = Slot {
-            refresh_token: granted
-                .refresh_token
-                .unwrap_or_else(|| stored.refresh_token.clone()),
-            ..stored.clone()
-        };
-        let premature = granted.premature.map(|failure| (Misfit::Purpose, failure));
-        match claims
+        let premature = granted.premature.clone();
+        let premature = premature.map(|failure| (Misfit::Purpose, failure));
+        let fits = claims
             .check(sought.account)
-            .and(premature.map_or(Ok(()), Err))
-        {
+            .and(premature.map_or(Ok(()), Err));
+        let new = sought.slot(granted);
+        let renewed = match stored {
+            Some(stored) => Slot {
+                refresh_token: new
+                    .refresh_token
+                    .clone()
+                    .or_else(|| stored.refresh_token.clone()),
+                flow: stored.flow.clone(),
+                with_secret: stored.with_secret,
+                ..new
+            },
+            None => new,
+        };
+        match fits {
             Ok(()) => {
                 if keep {
-                    let renewed = Slot {
-                        access_token: Some(granted.access_token),
-                        expires_at: granted.expires_at,
-                        obtained_at: sought.now,
-                        tenant: sought.account.tenant.clone(),
-                        ..renewed
-                    };
                     self.keep(sought, survey, &renewed);
                 }
                 sought.report_refresh(&claims);
                 Ok(token)
             }
             Err((misfit, failure)) => {
-                if keep && rotated && same_person(misfit, stored, &claims) {
-                    self.keep(sought, survey, &renewed);
+                if let Some(stored) = stored
+                    && keep
+                    && rotated
+                    && same_person(misfit, stored, &claims)
+                {
+                    let rotated = Slot {
+                        refresh_token: renewed.refresh_token,
+                        ..stored.clone()
+                    };
+                    self.keep(sought, survey, &rotated);
                 }
                 sought.last_resort(stored, failure)
             }
@@ -269,6 +273,18 @@ impl Store {
     }
 }
 
+/// Without one the sign-in would end with its access token, within the hour.
+fn without_refresh_token(account: &Account) -> Failure {
+    Failure::new(Class::Unavailable, "the sign-in is not kept")
+        .because(format!(
+            "Microsoft granted no refresh token for {}",
+            account.mailbox
+        ))
+        .fix("empty scope under [endpoint], or add offline_access to it, then sign in again")
+        .at(Stage::Token)
+        .with_reason("no-refresh-token")
+}
+
 fn not_stored() -> Failure {
     Failure::new(Class::CannotCreate, "the sign-in cannot be stored")
         .fix(
@@ -276,107 +292,6 @@ fn not_stored() -> Failure {
              written",
         )
         .at(Stage::Token)
-}
-
-impl Sought<'_> {
-    /// A token of the survey that can be used as it is.
-    fn usable(&self, survey: &Survey) -> Result<Option<AccessToken>, Failure> {
-        let Some((_, slot)) = survey.newest(self.account) else {
-            return Err(survey.missing(self.account));
-        };
-        let Some(token) = slot
-            .fresh(self.now)
-            .filter(|token| !self.was_refused(token))
-        else {
-            return Ok(None);
-        };
-        match self.check(&token) {
-            Ok(()) => Ok(Some(token)),
-            // Another scope may have been configured since; a refresh asks for it.
-            Err((Misfit::Purpose, _)) => Ok(None),
-            Err((Misfit::Person, failure)) => Err(failure),
-        }
-    }
-
-    /// After a failed refresh: the stored token, while it has not ended.
-    fn last_resort(&self, stored: &Slot, failure: Failure) -> Result<AccessToken, Failure> {
-        self.report_refusal(&failure);
-        let token = stored
-            .unexpired(self.now)
-            .filter(|token| !self.was_refused(token));
-        token
-            .filter(|token| self.check(token).is_ok())
-            .ok_or(failure)
-    }
-
-    fn check(&self, token: &AccessToken) -> Result<(), (Misfit, Failure)> {
-        let claims = Claims::of(token.secret().expose()).unwrap_or_default();
-        claims.check(self.account)
-    }
-
-    fn was_refused(&self, token: &AccessToken) -> bool {
-        self.refused
-            .is_some_and(|refused| refused.is(token.secret()))
-    }
-}
-
-/// What the log learns.
-impl Sought<'_> {
-    fn warn(&self, event: &str, more: impl FnOnce(Line) -> Line) {
-        let line = more(self.journal.line(event).word("stage", Stage::Token.word()));
-        self.journal.write(Level::Warning, &line);
-    }
-
-    fn report_bad_slots(&self, survey: &Survey) {
-        for (reading, bad) in survey.bad() {
-            self.warn("token-slot-bad", |line| {
-                line.number("slot", reading.number as u64)
-                    .word("reason", bad.word())
-            });
-        }
-    }
-
-    fn report_notes(&self, notes: &[Note]) {
-        for note in notes {
-            self.warn("refresh", |line| {
-                line.word("reason", note.reason).text("text", &note.text)
-            });
-        }
-    }
-
-    fn report_refresh(&self, claims: &Claims) {
-        let reason = if self.refused.is_some() {
-            "rejected"
-        } else {
-            "expired"
-        };
-        let line = self.journal.line("refresh").word("reason", reason);
-        let line = match claims.unknown_audience() {
-            Some(audience) => line.text("audience", audience),
-            None => line,
-        };
-        self.journal.write(Level::Info, &line);
-    }
-
-    fn report_refusal(&self, failure: &Failure) {
-        let stage = failure.stage().unwrap_or(Stage::TokenHttp);
-        let mut line = self.journal.line("refresh").word("stage", stage.word());
-        let words = [
-            ("code", failure.code()),
-            ("err", failure.err()),
-            ("reason", failure.reason()),
-        ];
-        for (key, value) in words {
-            if let Some(value) = value {
-                line = line.word(key, value);
-            }
-        }
-        if let Some(wait) = failure.retry_after() {
-            line = line.number("retry_after", wait.as_secs());
-        }
-        let line = line.text("text", failure.why().unwrap_or_default());
-        self.journal.write(Level::Warning, &line);
-    }
 }
 
 /// Whether a rotated refresh token that came with an unfit access token is the successor of ours.
@@ -399,9 +314,11 @@ mod tests {
     use super::*;
     use crate::oauth::slot;
     use crate::oauth::slot::tests::slot as slot_of;
+    use crate::oauth::sought::Renewal;
+    use crate::oauth::token::RefreshToken;
     use crate::oauth::token::tests::{account, jwt};
     use crate::outcome::Fate;
-    use crate::sys::log::Log;
+    use crate::sys::log::{Journal, Log};
     use crate::sys::secret::Secret;
     use serde_json::json;
     use std::cell::{Cell, RefCell};
@@ -459,7 +376,7 @@ mod tests {
         fn ask(
             &self,
             refused: Option<&AccessToken>,
-            refresh: &dyn Fn(&RefreshToken) -> Renewal,
+            refresh: &dyn Fn(Option<&Slot>) -> Renewal,
         ) -> Result<AccessToken, Failure> {
             self.with(&account(), refused, refresh, |sought| {
                 self.store.token(sought)
@@ -469,11 +386,16 @@ mod tests {
         fn import(
             &self,
             token: &str,
-            refresh: &dyn Fn(&RefreshToken) -> Renewal,
+            refresh: &dyn Fn(Option<&Slot>) -> Renewal,
         ) -> Result<SignedIn, Failure> {
-            let token = RefreshToken::new(token).unwrap();
+            let mut granted = refresh(None)?;
+            granted.refresh_token = granted.refresh_token.or(RefreshToken::new(token));
+            let origin = Origin {
+                flow: "import",
+                with_secret: Some(false),
+            };
             self.with(&account(), None, refresh, |sought| {
-                self.store.sign_in(sought, &token, "import")
+                self.store.sign_in(sought, granted, &origin)
             })
         }
 
@@ -481,7 +403,7 @@ mod tests {
             &self,
             account: &Account,
             refused: Option<&AccessToken>,
-            refresh: &dyn Fn(&RefreshToken) -> Renewal,
+            refresh: &dyn Fn(Option<&Slot>) -> Renewal,
             job: impl FnOnce(&Sought<'_>) -> T,
         ) -> T {
             let journal = Journal::new(&self.log, "test", 0, "root");
@@ -490,7 +412,8 @@ mod tests {
                 journal: &journal,
                 now: NOW,
                 refused,
-                refresh,
+                margin: 300,
+                renew: refresh,
             })
         }
 
@@ -499,7 +422,7 @@ mod tests {
             let survey = Survey::of(&self.store.dirs);
             survey
                 .newest(&account())
-                .map(|(_, slot)| slot.refresh_token.expose().to_owned())
+                .map(|(_, slot)| slot.refresh_token.as_ref().unwrap().expose().to_owned())
                 .unwrap_or_default()
         }
     }
@@ -508,6 +431,11 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.root);
         }
+    }
+
+    fn refresh_token_of(stored: Option<&Slot>) -> String {
+        let token = stored.and_then(|slot| slot.refresh_token.as_ref());
+        token.unwrap().expose().to_owned()
     }
 
     fn granted(access_token: &str, refresh_token: Option<&str>) -> Granted {
@@ -520,11 +448,11 @@ mod tests {
         }
     }
 
-    fn down(_: &RefreshToken) -> Renewal {
+    fn down(_: Option<&Slot>) -> Renewal {
         Err(Failure::defer("down").at(Stage::TokenHttp).with_code(503))
     }
 
-    fn never(_: &RefreshToken) -> Renewal {
+    fn never(_: Option<&Slot>) -> Renewal {
         panic!("nobody had to ask")
     }
 
@@ -552,8 +480,8 @@ mod tests {
     #[test]
     fn a_stale_token_is_renewed_once_and_the_new_sign_in_stored_first() {
         let place = Place::holding(&stale());
-        let answer = |token: &RefreshToken| {
-            assert_eq!(token.expose(), "rt-1");
+        let answer = |stored: Option<&Slot>| {
+            assert_eq!(refresh_token_of(stored), "rt-1");
             Ok(granted("at-2", Some("rt-2")))
         };
         assert_eq!(good(place.ask(None, &answer)), "at-2");
@@ -587,7 +515,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..50 {
                 scope.spawn(|| {
-                    let answer = |_: &RefreshToken| {
+                    let answer = |_: Option<&Slot>| {
                         asked.fetch_add(1, Ordering::SeqCst);
                         Ok(granted("at-2", Some("rt-2")))
                     };
@@ -679,7 +607,7 @@ mod tests {
     #[test]
     fn a_dead_sign_in_is_kept_for_the_day_it_works_again() {
         let place = Place::holding(&stale());
-        let dead = |_: &RefreshToken| Err(Failure::hold("no").with_code("AADSTS700082"));
+        let dead = |_: Option<&Slot>| Err(Failure::hold("no").with_code("AADSTS700082"));
         assert_eq!(place.ask(None, &dead).err().unwrap().fate(), Fate::Hold);
         assert_eq!(place.kept(), "rt-1");
     }
@@ -823,7 +751,7 @@ mod tests {
     fn a_token_for_another_service_is_refused_and_its_refresh_token_kept() {
         let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 100));
         let graph = || jwt(json!({"aud": "https://graph.microsoft.com"}));
-        let answer = |_: &RefreshToken| Ok(granted(&graph(), Some("rt-2")));
+        let answer = |_: Option<&Slot>| Ok(granted(&graph(), Some("rt-2")));
         assert_eq!(good(place.ask(None, &answer)), "at-1");
         assert_eq!(place.kept(), "rt-2");
         let place = Place::holding(&stale());
@@ -849,7 +777,7 @@ mod tests {
     fn another_persons_answer_replaces_nothing() {
         let mine = jwt(json!({"upn": "alerts@contoso.com", "tid": "t"}));
         let place = Place::holding(&slot_of("rt-1", &mine, NOW - 5));
-        let theirs = |_: &RefreshToken| {
+        let theirs = |_: Option<&Slot>| {
             Ok(granted(
                 &jwt(json!({"upn": "joe@contoso.com", "tid": "t"})),
                 Some("rt-joe"),
@@ -897,7 +825,7 @@ mod tests {
     fn an_import_that_fails_touches_nothing() {
         let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 3600));
         assert!(place.import("rt-bad", &down).is_err());
-        let joe = |_: &RefreshToken| {
+        let joe = |_: Option<&Slot>| {
             Ok(granted(
                 &jwt(json!({"upn": "joe@contoso.com"})),
                 Some("rt-joe"),
@@ -928,7 +856,7 @@ mod tests {
     #[test]
     fn an_import_during_a_refresh_is_not_overwritten_by_its_older_answer() {
         let place = Place::holding(&stale());
-        let answer = |_: &RefreshToken| {
+        let answer = |_: Option<&Slot>| {
             let generation = Survey::of(&place.store.dirs).generation();
             shelf::create(
                 place.etc(),
@@ -946,10 +874,10 @@ mod tests {
     fn no_secret_reaches_the_log() {
         let place = Place::holding(&slot_of("CANARY-1", "CANARY-2", NOW + 100));
         let turn = Cell::new(0);
-        let answer = |_: &RefreshToken| {
+        let answer = |_: Option<&Slot>| {
             turn.set(turn.get() + 1);
             if turn.get() == 1 {
-                down(&RefreshToken::new("x").unwrap())
+                down(None)
             } else {
                 Ok(granted("CANARY-3", Some("CANARY-4")))
             }
@@ -966,8 +894,8 @@ mod tests {
         let seen = RefCell::new(Vec::new());
         for turn in 2..12 {
             let refused = AccessToken::new(Secret::new(format!("at-{}", turn - 1)));
-            let answer = |token: &RefreshToken| {
-                seen.borrow_mut().push(token.expose().to_owned());
+            let answer = |stored: Option<&Slot>| {
+                seen.borrow_mut().push(refresh_token_of(stored));
                 Ok(granted(&format!("at-{turn}"), Some(&format!("rt-{turn}"))))
             };
             good(place.ask(Some(&refused), &answer));

@@ -74,13 +74,16 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
     number.filter(|number| number.is_finite())
 }
 
-/// What an access token says about itself.
+/// What an access token says about itself; text from outside, not escaped yet.
 #[derive(Default)]
-pub(crate) struct Claims {
+pub struct Claims {
     audiences: Vec<String>,
     users: Vec<String>,
     tenant: Option<String>,
+    client: Option<String>,
+    object: Option<String>,
     scopes: Option<String>,
+    roles: Option<Vec<String>>,
     /// Seconds since 1970.
     pub(crate) expires_at: Option<f64>,
     /// Seconds since 1970.
@@ -108,37 +111,65 @@ impl Claims {
         let json = LENIENT.decode(body).ok()?;
         let claims: Map<String, Value> = serde_json::from_slice(&json).ok()?;
         let text = |key: &str| claims.get(key).and_then(Value::as_str).map(str::to_owned);
-        let audiences = match claims.get("aud") {
+        let texts = |key: &str| match claims.get(key) {
             Some(Value::Array(all)) => all
                 .iter()
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .collect(),
-            _ => text("aud").into_iter().collect(),
+            _ => text(key).into_iter().collect(),
         };
         let names = ["upn", "unique_name", "preferred_username"];
         Some(Claims {
-            audiences,
+            audiences: texts("aud"),
             users: names
                 .into_iter()
                 .filter_map(text)
                 .filter(|name| !name.is_empty())
                 .collect(),
             tenant: text("tid"),
+            client: text("appid").or_else(|| text("azp")),
+            object: text("oid"),
             scopes: text("scp"),
+            roles: claims.contains_key("roles").then(|| texts("roles")),
             expires_at: claims.get("exp").and_then(number),
             not_before: claims.get("nbf").and_then(number),
         })
     }
 
     /// Who signed in, as the token says.
-    pub(crate) fn user(&self) -> Option<&str> {
+    pub fn user(&self) -> Option<&str> {
         self.users.first().map(|name| bare(name))
     }
 
     /// The tenant's id.
-    pub(crate) fn tenant(&self) -> Option<&str> {
+    pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// The application's id.
+    pub fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    /// The object id of the user, or of the application's service principal.
+    pub fn object(&self) -> Option<&str> {
+        self.object.as_deref()
+    }
+
+    /// The service that the token opens.
+    pub fn audience(&self) -> Option<&str> {
+        self.audiences.first().map(String::as_str)
+    }
+
+    /// What the user has permitted, separated by blanks.
+    pub fn scopes(&self) -> Option<&str> {
+        self.scopes.as_deref()
+    }
+
+    /// What the tenant has permitted the application; none if the token says nothing of it.
+    pub fn roles(&self) -> Option<&[String]> {
+        self.roles.as_deref()
     }
 
     /// The service that the token opens, if it is neither known to be right nor known to be wrong.
@@ -175,7 +206,7 @@ impl Claims {
         Err(unfit(account, "user")
             .because(format!("it belongs to {actual}, not to {}", account.user))
             .fix(format!(
-                "run `sendmail365 login --import FILE` with a token of {}, as root or as the user whose \
+                "run `sendmail365 login` and sign in as {}, as root or as the user whose \
                  settings these are; if {actual} may send as {}, set user = \"{actual}\" under [account]",
                 account.user, account.mailbox
             )))
@@ -191,7 +222,7 @@ impl Claims {
         Err(unfit(account, "tenant")
             .because(format!("it belongs to tenant {actual}, not to {}", account.tenant))
             .fix(format!(
-                "correct tenant under [account], or run `sendmail365 login --import FILE` with a token of {}, as root \
+                "correct tenant under [account], or run `sendmail365 login` and sign in as {}, as root \
                  or as the user whose settings these are",
                 account.user
             )))
@@ -232,7 +263,7 @@ impl Claims {
             .because(format!("the token permits `{scopes}`, which lacks SMTP.Send"))
             .fix(format!(
                 "add SMTP.Send (delegated) under API permissions of the registration, {SCOPE_CURE}, \
-                 then run `sendmail365 login --import FILE` with a new token, as root or as the user whose \
+                 then run `sendmail365 login`, as root or as the user whose \
                  settings these are"
             )))
     }
@@ -306,6 +337,7 @@ fn service(audience: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::oauth::Grant;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
@@ -321,7 +353,9 @@ pub(crate) mod tests {
             user: "alerts@contoso.com".to_owned(),
             tenant: "contoso.onmicrosoft.com".to_owned(),
             client_id: "11111111-2222-3333-4444-555555555555".to_owned(),
-            client_secret: None,
+            grant: Grant::Delegated {
+                client_secret: None,
+            },
         }
     }
 

@@ -173,11 +173,9 @@ fn sign_in(
 /// of his reach, and no administrator will ever end that.
 fn own_sign_in(desk: &Desk<'_>, failure: Failure) -> Failure {
     let cure = match failure.reason() {
-        Some("no-token") => {
-            "run `sendmail365 login --import FILE`, with the same -C if you gave one"
-        }
+        Some("no-token") => "run `sendmail365 login`, with the same -C if you gave one",
         Some("unreadable") => {
-            "name directories of your own in [paths] tokens and state, then run `sendmail365 login --import FILE`, \
+            "name directories of your own in [paths] tokens and state, then run `sendmail365 login`, \
              with the same -C if you gave one"
         }
         _ => return failure,

@@ -38,7 +38,7 @@ fn route(config: &Config) -> Vec<String> {
     let mut lines = vec![
         format!("server: {}:{}, STARTTLS", server.host, server.port),
         format!("user: {}", config.account.user),
-        format!("grant: {}", config.account.grant()),
+        format!("grant: {}", config.account.grant.name()),
         format!("token from: {}", config.endpoint.host()),
     ];
     if let Some((host, port)) = &server.proxy {

@@ -21,6 +21,21 @@ pub fn pause(time: std::time::Duration) {
     std::thread::sleep(time);
 }
 
+/// Time since a moment, whatever becomes of the date.
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Begins to count.
+    pub fn start() -> Stopwatch {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    /// The time since then.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A moment in local time.
 pub struct LocalTime {
     parts: libc::tm,

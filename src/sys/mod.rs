@@ -4,8 +4,11 @@
 
 pub mod caller;
 pub mod clock;
+pub mod command;
+pub mod der;
 pub mod file;
 pub mod log;
+pub mod pem;
 pub mod privilege;
 #[cfg(test)]
 pub(crate) mod quiet;

@@ -1,11 +1,13 @@
 //! The three standard descriptors as a caller may have left them: closed, full, unread, a file.
 
+use super::secret::Secret;
 use super::signal;
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Writes a line to stderr; a reader that is gone changes nothing.
 pub fn complain(line: &str) {
@@ -20,6 +22,29 @@ pub fn retell(line: &str) {
 /// Whether a person reads standard error.
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+/// Whether a person reads standard output.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether a person types standard input.
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// One line of standard input, at most `size_max` octets; none at its end, or if it is no text.
+pub fn read_line(size_max: u64) -> Option<Secret> {
+    let mut line = Zeroizing::new(String::with_capacity(
+        usize::try_from(size_max).unwrap_or(0),
+    ));
+    let read = io::stdin()
+        .lock()
+        .take(size_max)
+        .read_line(&mut line)
+        .ok()?;
+    (read > 0).then(|| Secret::new((*line).clone()))
 }
 
 /// Writes text to stdout; a reader that is gone changes nothing.

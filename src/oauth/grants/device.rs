@@ -1,0 +1,150 @@
+//! Sign-in with a code on another device (RFC 8628).
+
+use crate::oauth::answer::{Ask, Granted, Reply, object, taken};
+use crate::oauth::form::Form;
+use crate::oauth::token::number;
+use crate::oauth::{Account, Audience};
+use crate::outcome::{Class, Failure, Fate};
+use crate::sys::secret::Secret;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// A code that waits for a person.
+pub struct DeviceCode {
+    device_code: Secret,
+    /// What the person types.
+    pub user_code: String,
+    /// The page where it is typed.
+    pub verification_uri: String,
+    /// Microsoft's own words for the person.
+    pub message: Option<String>,
+    /// How long the code lasts from the moment it was asked for.
+    pub lifetime: Duration,
+    /// How long to wait before the first poll.
+    pub interval: Duration,
+}
+
+/// What one poll brought.
+pub(crate) enum Polled {
+    Granted(Box<Granted>),
+    /// The person is not done yet.
+    Pending,
+    /// The interval has to grow (RFC 8628 section 3.5).
+    SlowDown,
+    /// The code has ended.
+    Expired,
+    /// No answer of the server's; ask again, at the earliest after this time if it is known.
+    Disturbed(Failure),
+    /// There is no use in asking again.
+    Failed(Failure),
+}
+
+/// What asks for a code.
+pub(crate) fn request(account: &Account, scope: &str) -> Form {
+    Form::of(&[
+        ("client_id", Some(&account.client_id)),
+        ("scope", Some(scope)),
+    ])
+}
+
+/// The scope of the sign-in; a v1 resource is named by the permission that SMTP needs.
+pub(crate) fn scope_of(audience: &Audience) -> String {
+    match audience {
+        Audience::Scope(scope) => scope.clone(),
+        Audience::Resource(resource) => {
+            format!(
+                "{}/SMTP.Send offline_access",
+                resource.trim_end_matches('/')
+            )
+        }
+    }
+}
+
+/// What asks whether the person is done. No secret goes along: who signs in this way is a public client.
+pub(crate) fn poll(account: &Account, code: &DeviceCode) -> Form {
+    Form::of(&[
+        ("client_id", Some(&account.client_id)),
+        (
+            "grant_type",
+            Some("urn:ietf:params:oauth:grant-type:device_code"),
+        ),
+        ("device_code", Some(code.device_code.expose())),
+    ])
+}
+
+/// The code of an answer, or why there is none.
+pub(crate) fn read_code(ask: &Ask<'_>, reply: Reply) -> Result<DeviceCode, Failure> {
+    let answer = (200..300).contains(&reply.status).then_some(&reply.body);
+    match answer.and_then(|body| object(body)).and_then(code) {
+        Some(code) => Ok(code),
+        None => match ask.read(reply) {
+            Ok(_) => Err(ask.incomplete()),
+            Err(failure) => Err(failure),
+        },
+    }
+}
+
+fn code(mut answer: Map<String, Value>) -> Option<DeviceCode> {
+    const LIFETIME_SECONDS: f64 = 900.0;
+    const INTERVAL_SECONDS: f64 = 5.0;
+    const INTERVAL_SECONDS_MAX: f64 = 300.0;
+    let device_code = taken(&mut answer, "device_code").filter(|text| !text.is_empty())?;
+    let text = |key: &str| answer.get(key)?.as_str().map(str::to_owned);
+    let seconds = |key: &str| answer.get(key).and_then(number);
+    // RFC 8628 says _uri, drafts of it and some servers _url.
+    let verification_uri = text("verification_uri").or_else(|| text("verification_url"))?;
+    let lifetime = seconds("expires_in")
+        .unwrap_or(LIFETIME_SECONDS)
+        .clamp(0.0, 86_400.0);
+    let interval = seconds("interval").filter(|seconds| *seconds >= 0.0);
+    let interval = interval
+        .unwrap_or(INTERVAL_SECONDS)
+        .min(INTERVAL_SECONDS_MAX);
+    Some(DeviceCode {
+        user_code: text("user_code").filter(|code| !code.is_empty())?,
+        message: text("message"),
+        device_code: Secret::new((*device_code).clone()),
+        verification_uri,
+        lifetime: Duration::from_secs_f64(lifetime),
+        interval: Duration::from_secs_f64(interval),
+    })
+}
+
+/// What an answer to a poll means.
+pub(crate) fn read_poll(ask: &Ask<'_>, reply: Reply) -> Polled {
+    let error = object(&reply.body)
+        .and_then(|answer| answer.get("error")?.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    match error.as_str() {
+        "authorization_pending" => return Polled::Pending,
+        "slow_down" => return Polled::SlowDown,
+        "expired_token" | "code_expired" => return Polled::Expired,
+        _ => {}
+    }
+    match ask.read(reply) {
+        Ok(granted) => Polled::Granted(Box::new(granted)),
+        Err(failure) if matches!(error.as_str(), "authorization_declined" | "access_denied") => {
+            Polled::Failed(declined(failure))
+        }
+        Err(failure) if failure.fate() == Fate::Defer => Polled::Disturbed(failure),
+        Err(failure) => Polled::Failed(failure),
+    }
+}
+
+/// A policy says no with the word that RFC 8628 has for the person's own no.
+fn declined(failure: Failure) -> Failure {
+    let said_no = failure.code().is_none_or(|code| code == "AADSTS65004");
+    match said_no {
+        true => failure
+            .as_class(Class::NoPermission)
+            .told_as("the sign-in was declined"),
+        false => failure,
+    }
+}
+
+impl DeviceCode {
+    /// For whoever must not show it.
+    pub(crate) fn secret(&self) -> &str {
+        self.device_code.expose()
+    }
+}
