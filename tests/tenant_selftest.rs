@@ -1,6 +1,7 @@
 //! The tenant can be trusted: it takes what Microsoft takes, and says no where Microsoft does.
 
 mod client;
+mod device;
 mod endpoint;
 mod faults;
 mod submission;

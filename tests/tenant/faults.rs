@@ -12,8 +12,10 @@ pub enum Fault {
     SubmissionDown,
     /// A certificate that must not be accepted.
     Certificate(Leg, Flaw),
-    /// The token endpoint answers otherwise.
+    /// The token endpoint and its neighbours answer otherwise.
     Token(Answer),
+    /// One of them answers otherwise.
+    On(Door, Answer),
     /// The submission server does something else at a stage.
     At(Stage, Act),
 
@@ -59,6 +61,26 @@ pub enum Fault {
 pub enum Leg {
     Token,
     Submission,
+}
+
+/// One of the endpoints for signing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    DeviceCode,
+    Authorize,
+    Token,
+}
+
+impl Door {
+    /// The one that a path leads to.
+    pub fn at(path: &str) -> Option<Door> {
+        match path.rsplit('/').next()? {
+            "devicecode" => Some(Door::DeviceCode),
+            "authorize" => Some(Door::Authorize),
+            "token" => Some(Door::Token),
+            _ => None,
+        }
+    }
 }
 
 /// Where in the dialogue with the submission server.
@@ -179,6 +201,11 @@ impl Fault {
             left: Some(count),
             ..Plan::from(self)
         }
+    }
+
+    /// At this chance alone, counted from 1.
+    pub fn nth(self, count: u32) -> Plan {
+        self.after(count - 1).once()
     }
 
     /// Only after so many chances were passed by.

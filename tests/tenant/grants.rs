@@ -1,13 +1,16 @@
 //! The token endpoint's judgement of a request: a token, or the number of an error.
 
-use super::scope::{self, Grant};
-use super::state::Shared;
+use super::aadsts::Refusal;
+use super::device::Wait;
+use super::scope;
+use super::state::{Shared, SignedIn};
 use super::tokens::{Claims, GRAPH};
 use super::{Answer, authorize, clock, device};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// A token request, taken apart.
 pub struct Ask<'a> {
@@ -17,6 +20,20 @@ pub struct Ask<'a> {
     pub v1: bool,
     /// `Authorization`, if it came.
     pub basic: Option<&'a str>,
+    /// When it was read.
+    pub at: Instant,
+}
+
+impl From<Refusal> for Wait {
+    fn from(refusal: Refusal) -> Wait {
+        Wait::Refused(refusal)
+    }
+}
+
+impl From<u32> for Wait {
+    fn from(code: u32) -> Wait {
+        Wait::Refused(code.into())
+    }
 }
 
 impl Ask<'_> {
@@ -49,25 +66,25 @@ impl Ask<'_> {
 }
 
 /// The answer to a token request; `twist` is a fault that spoils an otherwise good answer.
-pub fn token(shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Result<Value, u32> {
+pub fn token(shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Result<Value, Wait> {
     segment(shared, ask.tenant)?;
     let kind = ask.needs("grant_type")?;
     if !ask.v1 && ask.form.contains_key("resource") {
-        return Err(901_002);
+        return Err(901_002.into());
     }
     client(shared, ask, kind)?;
-    let grant = match kind {
+    let signed_in = match kind {
         "refresh_token" => refreshed(shared, ask)?,
         "client_credentials" => return Ok(application(shared, ask)?.answer(shared, ask, twist)),
         "urn:ietf:params:oauth:grant-type:device_code" if !ask.v1 => {
-            device::poll(shared, ask.needs("device_code")?)?
+            device::poll(shared, ask.needs("device_code")?, ask.at)?
         }
-        "device_code" if ask.v1 => device::poll(shared, ask.needs("code")?)?,
+        "device_code" if ask.v1 => device::poll(shared, ask.needs("code")?, ask.at)?,
         "authorization_code" => authorize::redeem(shared, ask.form)?,
-        _ => return Err(70_003),
+        _ => return Err(70_003.into()),
     };
-    let claims = delegated(shared, &grant);
-    Ok(Issue { claims, grant }.answer(shared, ask, twist))
+    let claims = delegated(shared, &signed_in);
+    Ok(Issue { claims, signed_in }.answer(shared, ask, twist))
 }
 
 /// The first segment of the path names this tenant, or any.
@@ -84,7 +101,7 @@ pub fn segment(shared: &Shared, tenant: &str) -> Result<(), u32> {
 }
 
 /// The claims of a token for the signed-in user.
-pub fn delegated(shared: &Shared, grant: &Grant) -> Claims {
+pub fn delegated(shared: &Shared, signed_in: &SignedIn) -> Claims {
     let now = clock::seconds();
     let setup = &shared.setup;
     // Microsoft draws the lifetime between 60 and 90 minutes.
@@ -92,10 +109,10 @@ pub fn delegated(shared: &Shared, grant: &Grant) -> Claims {
         .token_lifetime
         .unwrap_or_else(|| 3_600 + clock::number(1_800));
     Claims {
-        audience: grant.audience.clone(),
-        scopes: grant.permissions.clone(),
+        audience: signed_in.grant.audience.clone(),
+        scopes: signed_in.grant.permissions.clone(),
         roles: Vec::new(),
-        user: Some(setup.user.clone()),
+        user: Some(signed_in.user.clone()),
         tenant: setup.tenant_id.clone(),
         client: setup.client_id.clone(),
         not_before: now,
@@ -120,7 +137,7 @@ fn client(shared: &Shared, ask: &Ask, kind: &str) -> Result<(), u32> {
     }
 }
 
-fn refreshed(shared: &Shared, ask: &Ask) -> Result<Grant, u32> {
+fn refreshed(shared: &Shared, ask: &Ask) -> Result<SignedIn, u32> {
     let token = ask.needs("refresh_token")?;
     let mut ledger = shared.ledger();
     let known = ledger.refresh_tokens.get_mut(token).ok_or(70_000_u32)?;
@@ -130,10 +147,13 @@ fn refreshed(shared: &Shared, ask: &Ask) -> Result<Grant, u32> {
     let grant = match (ask.v1, ask.value("scope")) {
         (true, _) if ask.value("resource").is_some() => scope::grant_v1(ask.value("resource"))?,
         (false, Some(scope)) => scope::grant(scope)?,
-        _ => known.grant.clone(),
+        _ => known.of.grant.clone(),
     };
     known.revoked = shared.setup.old_refresh_tokens_die && grant.offline;
-    Ok(grant)
+    Ok(SignedIn {
+        grant,
+        ..known.of.clone()
+    })
 }
 
 /// A token of the application itself, without a user and without a refresh token.
@@ -147,19 +167,23 @@ fn application(shared: &Shared, ask: &Ask) -> Result<Issue, u32> {
         _ => return Err(1_002_012),
     };
     grant.offline = false;
-    let mut claims = delegated(shared, &grant);
+    let signed_in = SignedIn {
+        grant,
+        ..shared.first_leg()
+    };
+    let mut claims = delegated(shared, &signed_in);
     claims.user = None;
     claims.scopes.clear();
-    if grant.audience != GRAPH {
+    if claims.audience != GRAPH {
         claims.roles.push("SMTP.SendAsApp".to_owned());
     }
-    Ok(Issue { claims, grant })
+    Ok(Issue { claims, signed_in })
 }
 
 /// A token about to be issued.
 struct Issue {
     claims: Claims,
-    grant: Grant,
+    signed_in: SignedIn,
 }
 
 impl Issue {
@@ -168,24 +192,25 @@ impl Issue {
             spoil(&mut self.claims, twist);
         }
         let token = shared.mint.token(&self.claims);
+        let grant = &self.signed_in.grant;
         let mut ledger = shared.ledger();
         ledger.secrets.push(token.clone());
         let lifetime = self.claims.expires - clock::seconds();
         let mut answer = json!({ "token_type": "Bearer", "access_token": token });
         if ask.v1 {
-            answer["scope"] = json!(self.grant.permissions.join(" "));
-            answer["resource"] = json!(self.grant.audience);
+            answer["scope"] = json!(grant.permissions.join(" "));
+            answer["resource"] = json!(grant.audience);
             answer["expires_in"] = json!(lifetime.to_string());
             answer["ext_expires_in"] = json!(lifetime.to_string());
             answer["expires_on"] = json!(self.claims.expires.to_string());
             answer["not_before"] = json!(self.claims.not_before.to_string());
         } else {
-            answer["scope"] = json!(self.grant.scope());
+            answer["scope"] = json!(grant.scope());
             answer["expires_in"] = json!(lifetime);
             answer["ext_expires_in"] = json!(lifetime);
         }
-        if self.grant.offline {
-            answer["refresh_token"] = json!(ledger.issue_refresh_token(self.grant.clone()));
+        if grant.offline {
+            answer["refresh_token"] = json!(ledger.issue_refresh_token(self.signed_in.clone()));
         }
         if let Some(twist) = twist {
             disfigure(&mut answer, twist);

@@ -56,15 +56,14 @@ mod transcript;
 mod wire;
 
 pub use certificates::{Flaw, TlsVersions};
-pub use device::SignIn;
-pub use faults::{Act, Answer, Fault, Leg, Plan, Stage};
-pub use setup::Setup;
+pub use device::{Device, Poll, SignIn};
+pub use faults::{Act, Answer, Door, Fault, Leg, Plan, Stage};
+pub use setup::{IntervalForm, Setup};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
 pub use transcript::{Connection, Direction, Event};
 
 use listener::Listener;
-use scope::Grant;
 use state::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -170,7 +169,7 @@ impl Tenant {
     pub fn issue_refresh_token(&self) -> String {
         self.shared
             .ledger()
-            .issue_refresh_token(Grant::of_first_leg())
+            .issue_refresh_token(self.shared.first_leg())
     }
 
     /// "Revoke sessions": all refresh tokens so far are answered with AADSTS50173.
@@ -184,7 +183,7 @@ impl Tenant {
 
     /// The claims of a good token, to be changed and minted.
     pub fn claims(&self) -> Claims {
-        grants::delegated(&self.shared, &Grant::of_first_leg())
+        grants::delegated(&self.shared, &self.shared.first_leg())
     }
 
     /// A token with these claims, signed by the tenant.

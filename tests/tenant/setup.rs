@@ -11,6 +11,9 @@ pub struct Setup {
     pub mailbox: String,
     /// Who signs in; differs from the mailbox when a delegate sends for a shared mailbox.
     pub user: String,
+    /// Who really signs in with a device or a browser, when it is not `user`: an administrator
+    /// whose session the browser held.
+    pub signed_in_as: Option<String>,
     /// Other addresses of the mailbox.
     pub aliases: Vec<String>,
     /// Recipients in the tenant's own domain.
@@ -28,8 +31,13 @@ pub struct Setup {
     pub token_padding: usize,
     /// What the person at the other device does.
     pub sign_in: SignIn,
-    /// Seconds between polls, as told to the client.
+    /// Seconds between polls, as told to the client and kept by the tenant.
     pub device_interval: u32,
+    pub interval_form: IntervalForm,
+    /// Seconds that a device code lives.
+    pub device_lifetime: u32,
+    /// Where the person enters the code; another page for personal accounts.
+    pub verification_uri: String,
     pub tls: TlsVersions,
     /// `MAIL FROM:<>` is taken.
     pub null_sender: bool,
@@ -43,11 +51,22 @@ pub struct Setup {
     pub auth_line_max: usize,
 }
 
+/// How the device endpoint writes `interval`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntervalForm {
+    Number,
+    /// `"5"`, as some providers do.
+    Text,
+    /// Left out, which means five seconds.
+    Missing,
+}
+
 impl Default for Setup {
     fn default() -> Setup {
         Setup {
             mailbox: "alerts@contoso.test".to_owned(),
             user: "alerts@contoso.test".to_owned(),
+            signed_in_as: None,
             aliases: vec!["noreply@contoso.test".to_owned()],
             recipients: vec![
                 "ops@contoso.test".to_owned(),
@@ -62,6 +81,9 @@ impl Default for Setup {
             token_padding: 0,
             sign_in: SignIn::After(1),
             device_interval: 1,
+            interval_form: IntervalForm::Number,
+            device_lifetime: 900,
+            verification_uri: "https://microsoft.com/devicelogin".to_owned(),
             tls: TlsVersions::Both,
             null_sender: false,
             size_max: 157_286_400,
@@ -74,6 +96,11 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// Who signs in with a device or a browser.
+    pub fn signer(&self) -> &str {
+        self.signed_in_as.as_deref().unwrap_or(&self.user)
+    }
+
     /// The tenant's verified domain.
     pub fn domain(&self) -> &str {
         self.mailbox

@@ -1,7 +1,7 @@
 //! What the tenant's two servers share, and what the tests read.
 
 use super::certificates::{Authority, TlsVersions};
-use super::device::Device;
+use super::device::{Device, SignIn};
 use super::faults::Schedule;
 use super::scope::Grant;
 use super::tokens::Mint;
@@ -72,10 +72,19 @@ pub enum SmtpAuth {
     DisabledForMailbox,
 }
 
+/// A sign-in that came to its end.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub grant: Grant,
+    pub user: String,
+    /// The application showed its secret or its certificate with it.
+    pub with_secret: bool,
+}
+
 /// Whether a refresh token still works, and for what it stands.
 #[derive(Clone, Debug)]
 pub struct Refresh {
-    pub grant: Grant,
+    pub of: SignedIn,
     pub revoked: bool,
 }
 
@@ -93,7 +102,10 @@ pub struct Ledger {
     pub newest_refresh_token: String,
     /// Everything that must never be seen outside: tokens, secret, AUTH responses.
     pub secrets: Vec<String>,
-    pub devices: BTreeMap<String, Device>,
+    /// What becomes of new device codes, instead of what the setup says.
+    pub sign_in: Option<SignIn>,
+    /// Device codes in the order they were asked for.
+    pub devices: Vec<(String, Device)>,
     pub codes: BTreeMap<String, super::authorize::Code>,
     pub sessions: usize,
     /// Submission sessions that have signed in and not ended.
@@ -125,11 +137,21 @@ impl Shared {
             calm: Condvar::new(),
             setup,
         };
+        let first = shared.first_leg();
         let mut ledger = shared.ledger();
         ledger.secrets.push(shared.setup.client_secret.clone());
-        ledger.issue_refresh_token(Grant::of_first_leg());
+        ledger.issue_refresh_token(first);
         drop(ledger);
         shared
+    }
+
+    /// The user's own sign-in, as it should be.
+    pub fn first_leg(&self) -> SignedIn {
+        SignedIn {
+            grant: Grant::of_first_leg(),
+            user: self.setup.user.clone(),
+            with_secret: self.setup.confidential,
+        }
     }
 
     /// What changes. Never held across input or output.
@@ -173,15 +195,11 @@ impl Shared {
 
 impl Ledger {
     /// A new refresh token, beside the old ones.
-    pub fn issue_refresh_token(&mut self, grant: Grant) -> String {
+    pub fn issue_refresh_token(&mut self, of: SignedIn) -> String {
         let token = tokens::refresh_token();
-        self.refresh_tokens.insert(
-            token.clone(),
-            Refresh {
-                grant,
-                revoked: false,
-            },
-        );
+        let revoked = false;
+        self.refresh_tokens
+            .insert(token.clone(), Refresh { of, revoked });
         self.newest_refresh_token.clone_from(&token);
         self.secrets.push(token.clone());
         token
