@@ -1,5 +1,6 @@
 //! The tenant can be trusted: it takes what Microsoft takes, and says no where Microsoft does.
 
+mod application;
 mod client;
 mod device;
 mod endpoint;

@@ -82,6 +82,6 @@ pub fn redeem(shared: &Shared, form: &BTreeMap<String, String>) -> Result<Signed
     Ok(SignedIn {
         grant: code.grant,
         user: shared.setup.signer().to_owned(),
-        with_secret: shared.setup.confidential,
+        with_secret: false,
     })
 }

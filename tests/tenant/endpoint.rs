@@ -133,7 +133,10 @@ fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Result
         }
         [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"] => {
             let basic = request.field("authorization");
+            let host = request.field("host").unwrap_or_default();
+            let url = format!("https://{host}{}", request.path);
             let ask = Ask {
+                url: &url,
                 form: &form,
                 tenant,
                 v1: segments.len() == 3,

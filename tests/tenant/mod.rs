@@ -33,18 +33,25 @@
 
 mod aadsts;
 mod address;
+mod assertion;
 mod auth;
 mod authorize;
 mod certificates;
+mod client;
 mod clock;
 mod delivery;
 mod device;
 mod endpoint;
 mod faults;
+mod federation;
 mod grants;
 mod http;
+mod issue;
+pub mod keys;
+mod leaks;
 mod listener;
 mod message;
+mod registered;
 mod replies;
 mod scope;
 mod setup;
@@ -58,7 +65,8 @@ mod wire;
 pub use certificates::{Flaw, TlsVersions};
 pub use device::{Device, Poll, SignIn};
 pub use faults::{Act, Answer, Door, Fault, Leg, Plan, Stage};
-pub use setup::{IntervalForm, Setup};
+pub use federation::Federation;
+pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
 pub use transcript::{Connection, Direction, Event};
@@ -288,24 +296,11 @@ impl Tenant {
     /// The first secret that stands in a text: a token, the client secret, an AUTH response, whole
     /// or in large part. For tests that nothing leaks into logs, queue files and error texts.
     pub fn leak_in(&self, text: &[u8]) -> Option<String> {
-        let ledger = self.shared.ledger();
-        let canaries = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"];
-        let parts = ledger.secrets.iter().flat_map(|secret| {
-            let middle = secret.len() / 2;
-            [
-                secret.get(..40),
-                secret.get(middle..middle + 40),
-                Some(secret.as_str()),
-            ]
-        });
-        canaries
-            .into_iter()
-            .chain(parts.flatten().filter(|part| !part.is_empty()))
-            .find(|part| {
-                text.windows(part.len())
-                    .any(|window| window == part.as_bytes())
-            })
+        let mut secrets = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"]
             .map(str::to_owned)
+            .to_vec();
+        secrets.extend(self.shared.ledger().secrets.iter().cloned());
+        leaks::first(&secrets, text)
     }
 }
 

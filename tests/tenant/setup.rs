@@ -1,8 +1,9 @@
 //! What kind of tenant it is.
 
 use super::certificates::TlsVersions;
-use super::clock;
 use super::device::SignIn;
+use super::federation::Federation;
+use super::{clock, keys};
 
 /// Everything that differs between customers. Change what a test is about:
 /// `Setup { confidential: true, ..Setup::default() }`.
@@ -21,8 +22,27 @@ pub struct Setup {
     pub tenant_id: String,
     pub client_id: String,
     pub client_secret: String,
+    /// The secret came to its end.
+    pub secret_expired: bool,
     /// The application has to show its secret with every grant, not with client credentials only.
     pub confidential: bool,
+    /// "Allow public client flows": a confidential application may also do without its secret. A
+    /// refresh token is then good in the way that it was obtained.
+    pub public_flows: bool,
+    /// Certificates of the application, in PEM.
+    pub certificate: String,
+    /// Which `alg` of an assertion are taken.
+    pub assertion_algorithms: Vec<&'static str>,
+    pub thumbprint: Thumbprint,
+    /// The other issuer whose tokens stand for the application.
+    pub federation: Option<Federation>,
+    pub app_permission: AppPermission,
+    /// Exchange was told of the application by New-ServicePrincipal, with the right object id.
+    pub service_principal: bool,
+    /// Exchange was told that the application may open the mailbox.
+    pub mailbox_permission: bool,
+    /// Object id of the enterprise application.
+    pub object_id: String,
     /// A refresh token works once. Microsoft's go on working; other providers' do not.
     pub old_refresh_tokens_die: bool,
     /// Seconds; none draws it between 60 and 90 minutes as Microsoft does.
@@ -61,6 +81,27 @@ pub enum IntervalForm {
     Missing,
 }
 
+/// By what an assertion has to name its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thumbprint {
+    /// `x5t#S256`.
+    Sha256,
+    /// `x5t`, as older applications do.
+    Sha1,
+    Either,
+}
+
+/// How the application may submit without a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppPermission {
+    /// `SMTP.SendAsApp` with admin consent; stands in `roles`.
+    SendAsApp,
+    /// Nothing: there is a token all the same, without `roles`.
+    Nothing,
+    /// A role in Exchange, of which the token tells nothing.
+    Rbac,
+}
+
 impl Default for Setup {
     fn default() -> Setup {
         Setup {
@@ -75,7 +116,17 @@ impl Default for Setup {
             tenant_id: clock::guid(),
             client_id: clock::guid(),
             client_secret: format!("CANARY-SECRET~{}.+/=", clock::text(24)),
+            secret_expired: false,
             confidential: false,
+            public_flows: false,
+            certificate: keys::CERTIFICATE.to_owned(),
+            assertion_algorithms: vec!["PS256", "RS256"],
+            thumbprint: Thumbprint::Sha256,
+            federation: Some(Federation::default()),
+            app_permission: AppPermission::SendAsApp,
+            service_principal: true,
+            mailbox_permission: true,
+            object_id: clock::guid(),
             old_refresh_tokens_die: false,
             token_lifetime: None,
             token_padding: 0,

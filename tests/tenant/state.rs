@@ -6,7 +6,7 @@ use super::faults::Schedule;
 use super::scope::Grant;
 use super::tokens::Mint;
 use super::transcript::Connection;
-use super::{Setup, tokens};
+use super::{Setup, keys, tokens};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -106,6 +106,8 @@ pub struct Ledger {
     pub sign_in: Option<SignIn>,
     /// Device codes in the order they were asked for.
     pub devices: Vec<(String, Device)>,
+    /// `jti` of assertions.
+    pub assertion_ids: BTreeSet<String>,
     pub codes: BTreeMap<String, super::authorize::Code>,
     pub sessions: usize,
     /// Submission sessions that have signed in and not ended.
@@ -140,6 +142,9 @@ impl Shared {
         let first = shared.first_leg();
         let mut ledger = shared.ledger();
         ledger.secrets.push(shared.setup.client_secret.clone());
+        ledger
+            .secrets
+            .extend(keys::secret_lines().map(str::to_owned));
         ledger.issue_refresh_token(first);
         drop(ledger);
         shared
