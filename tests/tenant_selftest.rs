@@ -5,4 +5,5 @@ mod client;
 mod device;
 mod endpoint;
 mod faults;
+mod identity;
 mod submission;

@@ -54,15 +54,30 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
             ),
         },
     };
-    let silent = matches!(fault, Some(Answer::Reset | Answer::Close | Answer::Stall));
+    let silent = fault.as_ref().is_some_and(is_silent);
     shared.ledger().token_requests.push(TokenRequest {
         method: request.method.clone(),
         path: request.path.clone(),
         form: request.form().unwrap_or_default(),
         status: if silent { 0 } else { response.status },
     });
+    send(wire, fault.as_ref(), &response, &request)
+}
+
+/// Whether a fault leaves a request without an answer.
+pub fn is_silent(fault: &Answer) -> bool {
+    matches!(fault, Answer::Reset | Answer::Close | Answer::Stall)
+}
+
+/// Sends an answer, or does what a fault wants in its place; false when the connection is to end.
+pub fn send(
+    wire: &mut Wire,
+    fault: Option<&Answer>,
+    response: &Response,
+    request: &Request,
+) -> io::Result<bool> {
     let octets = response.octets();
-    match &fault {
+    match fault {
         Some(Answer::Reset) => wire.misbehave(&Act::Reset, &octets),
         Some(Answer::Close) => wire.misbehave(&Act::Close, &octets),
         Some(Answer::Stall) => wire.misbehave(&Act::Stall, &octets),
@@ -96,7 +111,7 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
 }
 
 /// Answers that do not care about the request.
-fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
+pub fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
     Some(match fault {
         Answer::Raw(status, body) => Response::json(*status, body.clone()),
         Answer::Aadsts(code) => error(&Refusal::from(*code), request),
@@ -115,6 +130,10 @@ fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
             }
         }
         Answer::ServerError(status) => Response::html(*status, "Service unavailable"),
+        Answer::Status(status) => {
+            let body = json!({"error": "refused", "error_description": "The request was refused."});
+            Response::json(*status, body.to_string())
+        }
         _ => return None,
     })
 }

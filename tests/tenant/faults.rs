@@ -16,6 +16,8 @@ pub enum Fault {
     Token(Answer),
     /// One of them answers otherwise.
     On(Door, Answer),
+    /// The addresses that hand tokens to machines answer otherwise.
+    Metadata(Answer),
     /// The submission server does something else at a stage.
     At(Stage, Act),
 
@@ -154,6 +156,8 @@ pub enum Answer {
     Redirect(u16, String),
     /// 429, with or without Retry-After.
     Throttled(Option<u32>),
+    /// This status, with an error in the shape that the address has for it.
+    Status(u16),
     /// 5xx with HTML.
     ServerError(u16),
     /// TCP reset after the request was read.

@@ -63,7 +63,7 @@ fn spoil(claims: &mut Claims, twist: &Answer) {
 }
 
 /// Faults that sit in the answer around the token.
-fn disfigure(answer: &mut Value, twist: &Answer) {
+pub fn disfigure(answer: &mut Value, twist: &Answer) {
     let members = answer.as_object_mut().unwrap();
     let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
     match twist {

@@ -46,11 +46,13 @@ mod faults;
 mod federation;
 mod grants;
 mod http;
+mod identity;
 mod issue;
 pub mod keys;
 mod leaks;
 mod listener;
 mod message;
+mod metadata;
 mod registered;
 mod replies;
 mod scope;
@@ -66,12 +68,14 @@ pub use certificates::{Flaw, TlsVersions};
 pub use device::{Device, Poll, SignIn};
 pub use faults::{Act, Answer, Door, Fault, Leg, Plan, Stage};
 pub use federation::Federation;
+pub use metadata::{Metadata, MetadataRequest, UserAssigned};
 pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
 pub use transcript::{Connection, Direction, Event};
 
 use listener::Listener;
+use metadata::Listeners;
 use state::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -85,6 +89,7 @@ pub struct Tenant {
     shared: Arc<Shared>,
     endpoint: Listener,
     submission: Listener,
+    metadata: Listeners,
 }
 
 impl Tenant {
@@ -100,6 +105,7 @@ impl Tenant {
         Tenant {
             endpoint: Listener::start(move |tcp| endpoint::serve(&signing_in, tcp)),
             submission: Listener::start(move |tcp| submission::serve(&submitting, tcp)),
+            metadata: Listeners::default(),
             shared,
         }
     }
@@ -277,6 +283,7 @@ impl Tenant {
         ledger.received.clear();
         ledger.connections.clear();
         ledger.token_requests.clear();
+        ledger.metadata_requests.clear();
     }
 
     /// All that was said, for people; secrets are cut out.

@@ -3,6 +3,7 @@
 use super::certificates::TlsVersions;
 use super::device::SignIn;
 use super::federation::Federation;
+use super::metadata::UserAssigned;
 use super::{clock, keys};
 
 /// Everything that differs between customers. Change what a test is about:
@@ -41,6 +42,10 @@ pub struct Setup {
     pub service_principal: bool,
     /// Exchange was told that the application may open the mailbox.
     pub mailbox_permission: bool,
+    /// The machine has an identity of its own.
+    pub system_assigned: bool,
+    /// Other identities that the machine was given.
+    pub user_assigned: Vec<UserAssigned>,
     /// Object id of the enterprise application.
     pub object_id: String,
     /// A refresh token works once. Microsoft's go on working; other providers' do not.
@@ -126,6 +131,8 @@ impl Default for Setup {
             app_permission: AppPermission::SendAsApp,
             service_principal: true,
             mailbox_permission: true,
+            system_assigned: true,
+            user_assigned: Vec::new(),
             object_id: clock::guid(),
             old_refresh_tokens_die: false,
             token_lifetime: None,

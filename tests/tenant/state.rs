@@ -3,10 +3,11 @@
 use super::certificates::{Authority, TlsVersions};
 use super::device::{Device, SignIn};
 use super::faults::Schedule;
+use super::metadata::{Challenge, MetadataRequest};
 use super::scope::Grant;
 use super::tokens::Mint;
 use super::transcript::Connection;
-use super::{Setup, keys, tokens};
+use super::{Setup, clock, keys, tokens};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -106,6 +107,9 @@ pub struct Ledger {
     pub sign_in: Option<SignIn>,
     /// Device codes in the order they were asked for.
     pub devices: Vec<(String, Device)>,
+    pub metadata_requests: Vec<MetadataRequest>,
+    /// What Arc's agent wants to see.
+    pub challenge: Challenge,
     /// `jti` of assertions.
     pub assertion_ids: BTreeSet<String>,
     pub codes: BTreeMap<String, super::authorize::Code>,
@@ -124,6 +128,10 @@ pub struct Shared {
     pub authority: Authority,
     pub mint: Mint,
     pub stop: Arc<AtomicBool>,
+    /// What App Service wants to see.
+    pub identity_header: String,
+    /// Client id of the machine's own identity.
+    pub system_identity: String,
     ledger: Mutex<Ledger>,
     calm: Condvar,
 }
@@ -135,6 +143,8 @@ impl Shared {
             authority: Authority::new("Contoso Test Root CA"),
             mint: Mint::new(),
             stop: Arc::default(),
+            identity_header: format!("CANARY-IH-{}", clock::text(50)),
+            system_identity: clock::guid(),
             ledger: Mutex::default(),
             calm: Condvar::new(),
             setup,
@@ -142,6 +152,7 @@ impl Shared {
         let first = shared.first_leg();
         let mut ledger = shared.ledger();
         ledger.secrets.push(shared.setup.client_secret.clone());
+        ledger.secrets.push(shared.identity_header.clone());
         ledger
             .secrets
             .extend(keys::secret_lines().map(str::to_owned));
