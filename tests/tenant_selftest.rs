@@ -1,6 +1,9 @@
 //! The tenant can be trusted: it takes what Microsoft takes, and says no where Microsoft does.
 
+mod application;
 mod client;
+mod device;
 mod endpoint;
 mod faults;
+mod identity;
 mod submission;

@@ -3,7 +3,7 @@
 use super::clock;
 use super::http::{self, Response};
 use super::scope::{self, Grant};
-use super::state::Shared;
+use super::state::{Shared, SignedIn};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
@@ -65,7 +65,7 @@ pub fn page(shared: &Shared, query: &str) -> Response {
 }
 
 /// What a code was granted for; it works once.
-pub fn redeem(shared: &Shared, form: &BTreeMap<String, String>) -> Result<Grant, u32> {
+pub fn redeem(shared: &Shared, form: &BTreeMap<String, String>) -> Result<SignedIn, u32> {
     let text = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     let code = shared
         .ledger()
@@ -79,5 +79,9 @@ pub fn redeem(shared: &Shared, form: &BTreeMap<String, String>) -> Result<Grant,
     if text("redirect_uri") != code.redirect_uri {
         return Err(50_011);
     }
-    Ok(code.grant)
+    Ok(SignedIn {
+        grant: code.grant,
+        user: shared.setup.signer().to_owned(),
+        with_secret: false,
+    })
 }

@@ -12,8 +12,12 @@ pub enum Fault {
     SubmissionDown,
     /// A certificate that must not be accepted.
     Certificate(Leg, Flaw),
-    /// The token endpoint answers otherwise.
+    /// The token endpoint and its neighbours answer otherwise.
     Token(Answer),
+    /// One of them answers otherwise.
+    On(Door, Answer),
+    /// The addresses that hand tokens to machines answer otherwise.
+    Metadata(Answer),
     /// The submission server does something else at a stage.
     At(Stage, Act),
 
@@ -59,6 +63,26 @@ pub enum Fault {
 pub enum Leg {
     Token,
     Submission,
+}
+
+/// One of the endpoints for signing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    DeviceCode,
+    Authorize,
+    Token,
+}
+
+impl Door {
+    /// The one that a path leads to.
+    pub fn at(path: &str) -> Option<Door> {
+        match path.rsplit('/').next()? {
+            "devicecode" => Some(Door::DeviceCode),
+            "authorize" => Some(Door::Authorize),
+            "token" => Some(Door::Token),
+            _ => None,
+        }
+    }
 }
 
 /// Where in the dialogue with the submission server.
@@ -132,6 +156,8 @@ pub enum Answer {
     Redirect(u16, String),
     /// 429, with or without Retry-After.
     Throttled(Option<u32>),
+    /// This status, with an error in the shape that the address has for it.
+    Status(u16),
     /// 5xx with HTML.
     ServerError(u16),
     /// TCP reset after the request was read.
@@ -179,6 +205,11 @@ impl Fault {
             left: Some(count),
             ..Plan::from(self)
         }
+    }
+
+    /// At this chance alone, counted from 1.
+    pub fn nth(self, count: u32) -> Plan {
+        self.after(count - 1).once()
     }
 
     /// Only after so many chances were passed by.

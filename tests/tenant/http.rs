@@ -4,6 +4,7 @@ use super::clock;
 use super::wire::Wire;
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Instant;
 
 const HEAD_MAX: usize = 64 << 10;
 const BODY_MAX: usize = 1 << 20;
@@ -16,6 +17,8 @@ pub struct Request {
     pub query: String,
     pub fields: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// When its head was read.
+    pub at: Instant,
 }
 
 impl Request {
@@ -60,6 +63,7 @@ impl Request {
             query: query.to_owned(),
             fields,
             body: Vec::new(),
+            at: Instant::now(),
         })
     }
 

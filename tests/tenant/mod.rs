@@ -33,18 +33,27 @@
 
 mod aadsts;
 mod address;
+mod assertion;
 mod auth;
 mod authorize;
 mod certificates;
+mod client;
 mod clock;
 mod delivery;
 mod device;
 mod endpoint;
 mod faults;
+mod federation;
 mod grants;
 mod http;
+mod identity;
+mod issue;
+pub mod keys;
+mod leaks;
 mod listener;
 mod message;
+mod metadata;
+mod registered;
 mod replies;
 mod scope;
 mod setup;
@@ -56,15 +65,17 @@ mod transcript;
 mod wire;
 
 pub use certificates::{Flaw, TlsVersions};
-pub use device::SignIn;
-pub use faults::{Act, Answer, Fault, Leg, Plan, Stage};
-pub use setup::Setup;
+pub use device::{Device, Poll, SignIn};
+pub use faults::{Act, Answer, Door, Fault, Leg, Plan, Stage};
+pub use federation::Federation;
+pub use metadata::{Metadata, MetadataRequest, UserAssigned};
+pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
 pub use transcript::{Connection, Direction, Event};
 
 use listener::Listener;
-use scope::Grant;
+use metadata::Listeners;
 use state::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,6 +89,7 @@ pub struct Tenant {
     shared: Arc<Shared>,
     endpoint: Listener,
     submission: Listener,
+    metadata: Listeners,
 }
 
 impl Tenant {
@@ -93,6 +105,7 @@ impl Tenant {
         Tenant {
             endpoint: Listener::start(move |tcp| endpoint::serve(&signing_in, tcp)),
             submission: Listener::start(move |tcp| submission::serve(&submitting, tcp)),
+            metadata: Listeners::default(),
             shared,
         }
     }
@@ -170,7 +183,7 @@ impl Tenant {
     pub fn issue_refresh_token(&self) -> String {
         self.shared
             .ledger()
-            .issue_refresh_token(Grant::of_first_leg())
+            .issue_refresh_token(self.shared.first_leg())
     }
 
     /// "Revoke sessions": all refresh tokens so far are answered with AADSTS50173.
@@ -184,7 +197,7 @@ impl Tenant {
 
     /// The claims of a good token, to be changed and minted.
     pub fn claims(&self) -> Claims {
-        grants::delegated(&self.shared, &Grant::of_first_leg())
+        grants::delegated(&self.shared, &self.shared.first_leg())
     }
 
     /// A token with these claims, signed by the tenant.
@@ -270,6 +283,7 @@ impl Tenant {
         ledger.received.clear();
         ledger.connections.clear();
         ledger.token_requests.clear();
+        ledger.metadata_requests.clear();
     }
 
     /// All that was said, for people; secrets are cut out.
@@ -289,24 +303,11 @@ impl Tenant {
     /// The first secret that stands in a text: a token, the client secret, an AUTH response, whole
     /// or in large part. For tests that nothing leaks into logs, queue files and error texts.
     pub fn leak_in(&self, text: &[u8]) -> Option<String> {
-        let ledger = self.shared.ledger();
-        let canaries = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"];
-        let parts = ledger.secrets.iter().flat_map(|secret| {
-            let middle = secret.len() / 2;
-            [
-                secret.get(..40),
-                secret.get(middle..middle + 40),
-                Some(secret.as_str()),
-            ]
-        });
-        canaries
-            .into_iter()
-            .chain(parts.flatten().filter(|part| !part.is_empty()))
-            .find(|part| {
-                text.windows(part.len())
-                    .any(|window| window == part.as_bytes())
-            })
+        let mut secrets = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"]
             .map(str::to_owned)
+            .to_vec();
+        secrets.extend(self.shared.ledger().secrets.iter().cloned());
+        leaks::first(&secrets, text)
     }
 }
 

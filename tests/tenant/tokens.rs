@@ -1,6 +1,7 @@
 //! Access tokens as Microsoft makes them, and how Exchange looks at them.
 
 use super::clock;
+use super::setup::{AppPermission, Setup};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
@@ -44,6 +45,17 @@ pub struct Claims {
     pub expires: i64,
     /// Makes the token longer by about four letters for three.
     pub padding: usize,
+    /// `oid`: the user, or the service principal of the application.
+    pub object_id: String,
+    /// `appidacr`: `0` for a public client, `1` for a secret, `2` for a certificate.
+    pub proof: &'static str,
+}
+
+/// Whose token it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    User,
+    Application,
 }
 
 impl Claims {
@@ -56,9 +68,9 @@ impl Claims {
             "exp": self.expires,
             "aio": clock::text(FILLER + self.padding),
             "appid": self.client,
-            "appidacr": if self.user.is_some() { "0" } else { "1" },
+            "appidacr": self.proof,
             "ipaddr": "192.0.2.25",
-            "oid": "5b1e1c51-7f2b-4a0e-a8f6-0d7c6f5f4d11",
+            "oid": self.object_id,
             "puid": "10032002CANARYAT",
             "rh": clock::text(60),
             "sid": clock::guid(),
@@ -113,9 +125,9 @@ impl Mint {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The claims of a token that may submit as `user`; or what is wrong with it, which Exchange
+    /// Whose the token is, if it may submit as `user`; or what is wrong with it, which Exchange
     /// never tells.
-    pub fn admits(&self, token: &str, user: &str, tenant: &str) -> Result<(), String> {
+    pub fn admits(&self, token: &str, user: &str, setup: &Setup) -> Result<Holder, String> {
         let claims = self.verified(token)?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         let time = |name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
@@ -130,7 +142,7 @@ impl Mint {
         if ![OUTLOOK, OUTLOOK_365, EXCHANGE_APP].contains(&audience) {
             return Err(format!("audience of the token is {audience}"));
         }
-        if text("tid") != tenant {
+        if text("tid") != setup.tenant_id {
             return Err(format!("tenant of the token is {}", text("tid")));
         }
         let roles = claims
@@ -138,8 +150,14 @@ impl Mint {
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
-        if roles.contains(&json!("SMTP.SendAsApp")) {
-            return Ok(());
+        if text("idtyp") == "app" {
+            let granted = roles.contains(&json!("SMTP.SendAsApp"))
+                || setup.app_permission == AppPermission::Rbac;
+            return match (granted, setup.service_principal) {
+                (true, true) => Ok(Holder::Application),
+                (false, _) => Err("token does not hold SMTP.SendAsApp".to_owned()),
+                (_, false) => Err("Exchange knows no service principal of the client".to_owned()),
+            };
         }
         if !text("scp").split(' ').any(|scope| scope == "SMTP.Send") {
             return Err("token does not hold SMTP.Send".to_owned());
@@ -150,7 +168,7 @@ impl Mint {
                 text("upn")
             ));
         }
-        Ok(())
+        Ok(Holder::User)
     }
 
     fn verified(&self, token: &str) -> Result<Map<String, Value>, String> {

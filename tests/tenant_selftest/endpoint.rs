@@ -1,7 +1,7 @@
 //! The token endpoint and its neighbours answer as Microsoft's do.
 
 use super::client::*;
-use crate::tenant::{Setup, SignIn, Tenant};
+use crate::tenant::{Setup, Tenant};
 use serde_json::Value;
 
 #[test]
@@ -139,29 +139,6 @@ fn an_application_gets_a_token_of_its_own() {
             .starts_with("535 ")
     );
     assert!(client.auth(tenant.mailbox(), token).starts_with("235 "));
-}
-
-#[test]
-fn a_device_is_signed_in_after_polling() {
-    let tenant = Tenant::with(Setup {
-        sign_in: SignIn::After(1),
-        ..Setup::default()
-    });
-    let base = format!("/{}/oauth2/v2.0", tenant.tenant_id());
-    let form = [("client_id", tenant.client_id()), ("scope", SCOPE)];
-    let (_, started) = json(&tenant, &format!("{base}/devicecode"), &form);
-    let form = [
-        ("client_id", tenant.client_id()),
-        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-        ("device_code", started["device_code"].as_str().unwrap()),
-    ];
-    let (_, answer) = json(&tenant, &format!("{base}/token"), &form);
-    assert_eq!(answer["error"], "authorization_pending");
-    let (status, answer) = json(&tenant, &format!("{base}/token"), &form);
-    assert_eq!(
-        (status, &answer["refresh_token"]),
-        (200, &Value::from(tenant.refresh_token()))
-    );
 }
 
 #[test]
