@@ -81,6 +81,11 @@ impl Fetch<'_> {
         self.exchange(self.endpoint.tokens()).post(form)
     }
 
+    /// The same once only, for who asks again anyway.
+    pub(crate) fn poll(&self, form: &Form) -> Result<Reply, Failure> {
+        self.exchange(self.endpoint.tokens()).post_once(form)
+    }
+
     /// Sends a form to another address.
     pub(crate) fn post_to(&self, url: &str, form: &Form) -> Result<Reply, Failure> {
         let proxy = self.endpoint.proxy.as_deref();

@@ -126,6 +126,9 @@ pub(crate) fn read_poll(ask: &Ask<'_>, reply: Reply) -> Polled {
         Err(failure) if matches!(error.as_str(), "authorization_declined" | "access_denied") => {
             Polled::Failed(declined(failure))
         }
+        Err(failure) if error == "bad_verification_code" => {
+            Polled::Failed(failure.fix("run `sendmail365 login` again, for a new code"))
+        }
         Err(failure) if failure.fate() == Fate::Defer => Polled::Disturbed(failure),
         Err(failure) => Polled::Failed(failure),
     }
