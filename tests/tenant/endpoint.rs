@@ -35,6 +35,8 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
     let Some(request) = Request::read(wire)? else {
         return Ok(false);
     };
+    let form = request.form().unwrap_or_default();
+    shared.ledger().learn_secrets(&form);
     let door = Door::at(&request.path);
     let fault = shared.ledger().faults.take(|fault| match fault {
         Fault::Token(answer) => Some(answer.clone()),
@@ -58,7 +60,7 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
     shared.ledger().token_requests.push(TokenRequest {
         method: request.method.clone(),
         path: request.path.clone(),
-        form: request.form().unwrap_or_default(),
+        form,
         status: if silent { 0 } else { response.status },
     });
     send(wire, fault.as_ref(), &response, &request)
@@ -114,6 +116,8 @@ pub fn send(
 pub fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
     Some(match fault {
         Answer::Raw(status, body) => Response::json(*status, body.clone()),
+        // There an error is told on the way back to the program.
+        Answer::Aadsts(_) if Door::at(&request.path) == Some(Door::Authorize) => return None,
         Answer::Aadsts(code) => error(&Refusal::from(*code), request),
         Answer::Html200 => Response::html(200, "Welcome to Hotel Guest WiFi"),
         Answer::Proxy(status) => Response::html(*status, "proxy.contoso.test: access denied"),
@@ -179,7 +183,7 @@ fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Result
         }
         [tenant, "oauth2", "v2.0", "authorize"] => {
             return Ok(match grants::segment(shared, tenant) {
-                Ok(()) => authorize::page(shared, &request.query),
+                Ok(()) => authorize::answer(shared, request, twist),
                 Err(code) => Response::html(400, &format!("AADSTS{code}")),
             });
         }

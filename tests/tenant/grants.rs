@@ -85,7 +85,7 @@ pub fn token(shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Result<Value
             device::poll(shared, ask.needs("device_code")?, ask.at)?
         }
         "device_code" if ask.v1 => device::poll(shared, ask.needs("code")?, ask.at)?,
-        "authorization_code" => authorize::redeem(shared, ask.form)?,
+        "authorization_code" => authorize::redeem(shared, ask)?,
         _ => return Err(70_003.into()),
     };
     let signed_in = SignedIn {

@@ -94,6 +94,17 @@ pub fn form(text: &str) -> Option<BTreeMap<String, String>> {
     Some(form)
 }
 
+/// A text as a value of a form or query.
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|octet| match octet {
+            b'-' | b'.' | b'_' | b'~' => char::from(octet).to_string(),
+            _ if octet.is_ascii_alphanumeric() => char::from(octet).to_string(),
+            _ => format!("%{octet:02X}"),
+        })
+        .collect()
+}
+
 fn decoded(text: &str) -> Option<String> {
     let mut octets = Vec::new();
     let mut rest = text.bytes();

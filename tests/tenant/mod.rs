@@ -62,6 +62,7 @@ mod submission;
 mod tokens;
 mod transaction;
 mod transcript;
+mod visitor;
 mod wire;
 
 pub use certificates::{Flaw, TlsVersions};
@@ -73,6 +74,7 @@ pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
 pub use transcript::{Connection, Direction, Event};
+pub use visitor::Page;
 
 use listener::Listener;
 use metadata::Listeners;

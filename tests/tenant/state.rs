@@ -13,6 +13,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+/// Parameters of a token request that are secrets.
+const SECRET_PARAMETERS: [&str; 6] = [
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "refresh_token",
+];
+/// Shorter ones are a test's own words.
+const SECRET_MIN: usize = 40;
+
 /// A message that the tenant took.
 #[derive(Clone, Debug)]
 pub struct Delivered {
@@ -210,6 +222,14 @@ impl Shared {
 }
 
 impl Ledger {
+    /// Adds what a client sent and nobody else may see, also where the tenant did not make it.
+    pub fn learn_secrets(&mut self, form: &BTreeMap<String, String>) {
+        for name in SECRET_PARAMETERS {
+            let secret = form.get(name).filter(|text| text.len() >= SECRET_MIN);
+            self.secrets.extend(secret.cloned());
+        }
+    }
+
     /// A new refresh token, beside the old ones.
     pub fn issue_refresh_token(&mut self, of: SignedIn) -> String {
         let token = tokens::refresh_token();
