@@ -5,6 +5,7 @@ mod authorize;
 mod client;
 mod device;
 mod endpoint;
+mod errors;
 mod faults;
 mod identity;
 mod submission;

@@ -67,7 +67,7 @@ mod wire;
 
 pub use certificates::{Flaw, TlsVersions};
 pub use device::{Device, Poll, SignIn};
-pub use faults::{Act, Answer, Door, Fault, Leg, Plan, Stage};
+pub use faults::{Act, Answer, Door, Fault, Leg, Numbers, Plan, Shape, Stage};
 pub use federation::Federation;
 pub use metadata::{Metadata, MetadataRequest, UserAssigned};
 pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};

@@ -23,6 +23,8 @@ pub struct Setup {
     pub tenant_id: String,
     pub client_id: String,
     pub client_secret: String,
+    /// For personal accounts, at `consumers`; access tokens are opaque there.
+    pub personal: bool,
     /// The secret came to its end.
     pub secret_expired: bool,
     /// The application has to show its secret with every grant, not with client credentials only.
@@ -130,6 +132,7 @@ impl Default for Setup {
             tenant_id: clock::guid(),
             client_id: clock::guid(),
             client_secret: format!("CANARY-SECRET~{}.+/=", clock::text(24)),
+            personal: false,
             secret_expired: false,
             confidential: false,
             public_flows: false,

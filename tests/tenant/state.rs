@@ -5,7 +5,7 @@ use super::device::{Device, SignIn};
 use super::faults::Schedule;
 use super::metadata::{Challenge, MetadataRequest};
 use super::scope::Grant;
-use super::tokens::Mint;
+use super::tokens::{Claims, Mint};
 use super::transcript::Connection;
 use super::{Setup, clock, keys, tokens};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -113,6 +113,8 @@ pub struct Ledger {
     pub token_requests: Vec<TokenRequest>,
     pub refresh_tokens: BTreeMap<String, Refresh>,
     pub newest_refresh_token: String,
+    /// Access tokens that do not say themselves what they are good for.
+    pub opaque_tokens: BTreeMap<String, Claims>,
     /// Everything that must never be seen outside: tokens, secret, AUTH responses.
     pub secrets: Vec<String>,
     /// What becomes of new device codes, instead of what the setup says.
