@@ -3,7 +3,7 @@
 mod table;
 
 use super::clock;
-use serde_json::json;
+use serde_json::{Value, json};
 use table::{CLAIMS, ERRORS};
 
 /// A request that is refused: the number of Microsoft's text, and what differs from the usual.
@@ -64,6 +64,12 @@ impl Refusal {
 
     /// Status and body, in the shape that Microsoft gives them.
     pub fn answer(&self, correlation_id: Option<&str>) -> (u16, String) {
+        let (status, body) = self.members(correlation_id);
+        (status, body.to_string())
+    }
+
+    /// The same before the body is written.
+    pub fn members(&self, correlation_id: Option<&str>) -> (u16, Value) {
         let (error, suberror, _) = self.row();
         let trace = clock::guid();
         let correlation = correlation_id.map_or_else(clock::guid, str::to_owned);
@@ -101,7 +107,7 @@ impl Refusal {
             "server_error" => 500,
             _ => 400,
         };
-        (status, body.to_string())
+        (status, body)
     }
 }
 

@@ -100,7 +100,6 @@ pub fn verify(shared: &Shared, ask: &Ask, text: &str) -> Result<Credential, Refu
         Some(_) => return Err(Refusal::detailed(90_023, "client_assertion_type")),
         None => return Err(Refusal::detailed(900_144, "client_assertion_type")),
     }
-    shared.ledger().secrets.push(text.to_owned());
     let malformed = || Refusal::detailed(50_027, "no JWT in compact form");
     let jwt = Jwt::read(text).ok_or_else(malformed)?;
     if Jwt::text(&jwt.claims, "iss") != shared.setup.client_id {

@@ -92,7 +92,10 @@ fn judge(session: &mut Session, response: &str) -> io::Result<String> {
 
 fn verdict(session: &mut Session, user: String, token: &str) -> String {
     let setup = &session.shared.setup;
-    let holder = match session.shared.mint.admits(token, &user, setup) {
+    let mint = &session.shared.mint;
+    let opaque = session.shared.ledger().opaque_tokens.get(token).cloned();
+    let known = opaque.map(|claims| mint.token(&claims));
+    let holder = match mint.admits(known.as_deref().unwrap_or(token), &user, setup) {
         Ok(holder) => holder,
         Err(reason) => {
             session.note(&reason);

@@ -21,9 +21,9 @@ pub fn mail_date() -> String {
     format!("{} +0000", day_and_time(seconds()))
 }
 
-/// As in a `Date` header field of HTTP.
-pub fn http_date() -> String {
-    format!("{} GMT", day_and_time(seconds()))
+/// As in a `Date` header field of HTTP, so many seconds ahead.
+pub fn http_date(ahead: i64) -> String {
+    format!("{} GMT", day_and_time(seconds() + ahead))
 }
 
 /// As in SMTP replies: `2024-07-11T11:46:49.042Z`.

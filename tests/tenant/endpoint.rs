@@ -2,7 +2,7 @@
 
 use super::aadsts::Refusal;
 use super::device::Wait;
-use super::faults::{Act, Answer, Door, Fault, Leg};
+use super::faults::{Act, Answer, Door, Fault, Leg, Numbers, Shape};
 use super::grants::{self, Ask};
 use super::http::{Request, Response};
 use super::state::{Shared, TokenRequest};
@@ -35,6 +35,8 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
     let Some(request) = Request::read(wire)? else {
         return Ok(false);
     };
+    let form = request.form().unwrap_or_default();
+    shared.ledger().learn_secrets(&form);
     let door = Door::at(&request.path);
     let fault = shared.ledger().faults.take(|fault| match fault {
         Fault::Token(answer) => Some(answer.clone()),
@@ -54,11 +56,15 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
             ),
         },
     };
+    let response = match &fault {
+        Some(Answer::Behind(text)) => response.behind(text),
+        _ => response,
+    };
     let silent = fault.as_ref().is_some_and(is_silent);
     shared.ledger().token_requests.push(TokenRequest {
         method: request.method.clone(),
         path: request.path.clone(),
-        form: request.form().unwrap_or_default(),
+        form,
         status: if silent { 0 } else { response.status },
     });
     send(wire, fault.as_ref(), &response, &request)
@@ -76,7 +82,11 @@ pub fn send(
     response: &Response,
     request: &Request,
 ) -> io::Result<bool> {
-    let octets = response.octets();
+    let ahead = match fault {
+        Some(Answer::ClockAhead(seconds)) => *seconds,
+        _ => 0,
+    };
+    let octets = response.octets(ahead);
     match fault {
         Some(Answer::Reset) => wire.misbehave(&Act::Reset, &octets),
         Some(Answer::Close) => wire.misbehave(&Act::Close, &octets),
@@ -114,7 +124,26 @@ pub fn send(
 pub fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
     Some(match fault {
         Answer::Raw(status, body) => Response::json(*status, body.clone()),
+        // There an error is told on the way back to the program.
+        Answer::Aadsts(_) if Door::at(&request.path) == Some(Door::Authorize) => return None,
         Answer::Aadsts(code) => error(&Refusal::from(*code), request),
+        Answer::Worded(code, word) => error(&Refusal::worded(*code, word), request),
+        Answer::Numbered(code, numbers) => {
+            let (status, mut body) = Refusal::from(*code).members(None);
+            match numbers {
+                Numbers::Text => body["error_codes"] = json!([code.to_string()]),
+                Numbers::InTextOnly => drop(body.as_object_mut()?.remove("error_codes")),
+            }
+            Response::json(status, body.to_string())
+        }
+        Answer::Shaped(shape, status, code, text) => {
+            let body = match shape {
+                Shape::Flat => json!({"error": code, "error_description": text}),
+                Shape::AppService => json!({"statusCode": status, "message": text}),
+                Shape::Nested => json!({"error": {"code": code, "message": text}}),
+            };
+            Response::json(*status, body.to_string())
+        }
         Answer::Html200 => Response::html(200, "Welcome to Hotel Guest WiFi"),
         Answer::Proxy(status) => Response::html(*status, "proxy.contoso.test: access denied"),
         Answer::Redirect(status, url) => {
@@ -179,7 +208,7 @@ fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Result
         }
         [tenant, "oauth2", "v2.0", "authorize"] => {
             return Ok(match grants::segment(shared, tenant) {
-                Ok(()) => authorize::page(shared, &request.query),
+                Ok(()) => authorize::answer(shared, request, twist),
                 Err(code) => Response::html(400, &format!("AADSTS{code}")),
             });
         }

@@ -148,6 +148,12 @@ pub enum Answer {
     Raw(u16, String),
     /// An error of Microsoft's shape; the number decides `error`, status and `suberror`.
     Aadsts(u32),
+    /// The same with another `error` than the number usually has.
+    Worded(u32, &'static str),
+    /// The same with the number written in another way.
+    Numbered(u32, Numbers),
+    /// An error in a shape that other services have: status, code and text.
+    Shaped(Shape, u16, &'static str, &'static str),
     /// 200 with the page of a captive portal.
     Html200,
     /// A company proxy: 403 or 407 with HTML.
@@ -172,6 +178,12 @@ pub enum Answer {
     EndlessBody,
     EndlessHeaders,
 
+    /// The right answer with this in front: a byte order mark, blanks, empty lines.
+    Behind(&'static str),
+    /// The right answer, whose `Date` is so many seconds ahead.
+    ClockAhead(i64),
+    /// The right answer with this member, as JSON text; empty leaves it out.
+    Member(&'static str, &'static str),
     NoAccessToken,
     NoRefreshToken,
     NullRefreshToken,
@@ -191,6 +203,26 @@ pub enum Answer {
     ExpiredToken,
     /// A good token without `SMTP.Send`.
     NoPermission,
+}
+
+/// How an error tells its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// `"error_codes": ["50173"]`.
+    Text,
+    /// In `error_description` alone.
+    InTextOnly,
+}
+
+/// How an error is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `{"error", "error_description"}`, as IMDS.
+    Flat,
+    /// `{"statusCode", "message"}`, as App Service.
+    AppService,
+    /// `{"error": {"code", "message"}}`, as Graph and Service Fabric.
+    Nested,
 }
 
 impl Fault {

@@ -13,6 +13,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+/// The tenant of all personal accounts.
+const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
 /// A token request, taken apart.
 pub struct Ask<'a> {
     pub form: &'a BTreeMap<String, String>,
@@ -85,7 +88,7 @@ pub fn token(shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Result<Value
             device::poll(shared, ask.needs("device_code")?, ask.at)?
         }
         "device_code" if ask.v1 => device::poll(shared, ask.needs("code")?, ask.at)?,
-        "authorization_code" => authorize::redeem(shared, ask.form)?,
+        "authorization_code" => authorize::redeem(shared, ask)?,
         _ => return Err(70_003.into()),
     };
     let signed_in = SignedIn {
@@ -100,6 +103,8 @@ pub fn token(shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Result<Value
 pub fn segment(shared: &Shared, tenant: &str) -> Result<(), u32> {
     let setup = &shared.setup;
     match tenant {
+        "consumers" | PERSONAL if setup.personal => Ok(()),
+        "organizations" if setup.personal => Err(500_208),
         "organizations" => Ok(()),
         "common" => Err(50_194),
         "consumers" => Err(9_002_332),

@@ -94,6 +94,17 @@ pub fn form(text: &str) -> Option<BTreeMap<String, String>> {
     Some(form)
 }
 
+/// A text as a value of a form or query.
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|octet| match octet {
+            b'-' | b'.' | b'_' | b'~' => char::from(octet).to_string(),
+            _ if octet.is_ascii_alphanumeric() => char::from(octet).to_string(),
+            _ => format!("%{octet:02X}"),
+        })
+        .collect()
+}
+
 fn decoded(text: &str) -> Option<String> {
     let mut octets = Vec::new();
     let mut rest = text.bytes();
@@ -157,15 +168,21 @@ impl Response {
         self
     }
 
-    /// The octets to send.
-    pub fn octets(&self) -> Vec<u8> {
+    /// The same with a text before its body.
+    pub fn behind(mut self, text: &str) -> Response {
+        self.body.insert_str(0, text);
+        self
+    }
+
+    /// The octets to send, by a clock that is so many seconds ahead.
+    pub fn octets(&self, ahead: i64) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.fields {
             text += &format!("{name}: {value}\r\n");
         }
         text += &format!(
             "Date: {}\r\nContent-Length: {}\r\n",
-            clock::http_date(),
+            clock::http_date(ahead),
             self.body.len()
         );
         text += "\r\n";

@@ -3,7 +3,7 @@
 use super::grants::Ask;
 use super::state::{Shared, SignedIn};
 use super::tokens::{Claims, GRAPH};
-use super::{Answer, clock};
+use super::{Answer, clock, tokens};
 use serde_json::{Value, json};
 
 /// A token about to be issued.
@@ -18,10 +18,18 @@ impl Issue {
         if let Some(twist) = twist {
             spoil(&mut self.claims, twist);
         }
-        let token = shared.mint.token(&self.claims);
+        let token = match shared.setup.personal {
+            true => tokens::opaque(),
+            false => shared.mint.token(&self.claims),
+        };
         let grant = &self.signed_in.grant;
         let mut ledger = shared.ledger();
         ledger.secrets.push(token.clone());
+        if shared.setup.personal {
+            ledger
+                .opaque_tokens
+                .insert(token.clone(), self.claims.clone());
+        }
         let lifetime = self.claims.expires - clock::seconds();
         let mut answer = json!({ "token_type": "Bearer", "access_token": token });
         if ask.v1 {
@@ -71,6 +79,8 @@ pub fn disfigure(answer: &mut Value, twist: &Answer) {
         Answer::NoRefreshToken => drop(members.remove("refresh_token")),
         Answer::NullRefreshToken => drop(set("refresh_token", Value::Null)),
         Answer::EmptyRefreshToken => drop(set("refresh_token", json!(""))),
+        Answer::Member(name, "") => drop(members.remove(*name)),
+        Answer::Member(name, text) => drop(set(name, serde_json::from_str(text).unwrap())),
         Answer::ExpiresIn("") => drop(members.remove("expires_in")),
         Answer::ExpiresIn(text) => drop(set("expires_in", serde_json::from_str(text).unwrap())),
         Answer::ExpiredToken => drop(set("expires_in", json!(3_599))),

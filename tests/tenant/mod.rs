@@ -62,17 +62,19 @@ mod submission;
 mod tokens;
 mod transaction;
 mod transcript;
+mod visitor;
 mod wire;
 
 pub use certificates::{Flaw, TlsVersions};
 pub use device::{Device, Poll, SignIn};
-pub use faults::{Act, Answer, Door, Fault, Leg, Plan, Stage};
+pub use faults::{Act, Answer, Door, Fault, Leg, Numbers, Plan, Shape, Stage};
 pub use federation::Federation;
 pub use metadata::{Metadata, MetadataRequest, UserAssigned};
 pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
 pub use transcript::{Connection, Direction, Event};
+pub use visitor::Page;
 
 use listener::Listener;
 use metadata::Listeners;

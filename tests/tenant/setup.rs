@@ -23,6 +23,8 @@ pub struct Setup {
     pub tenant_id: String,
     pub client_id: String,
     pub client_secret: String,
+    /// For personal accounts, at `consumers`; access tokens are opaque there.
+    pub personal: bool,
     /// The secret came to its end.
     pub secret_expired: bool,
     /// The application has to show its secret with every grant, not with client credentials only.
@@ -59,6 +61,15 @@ pub struct Setup {
     /// Seconds between polls, as told to the client and kept by the tenant.
     pub device_interval: u32,
     pub interval_form: IntervalForm,
+    /// The person agrees without seeing the authorize page, as with a session in the browser.
+    pub agrees_at_once: bool,
+    /// Accounts of the tenant beside the mailbox and its user.
+    pub people: Vec<String>,
+    /// What is registered for "Mobile and desktop applications". `http://127.0.0.1` has to stand
+    /// here to be taken, as in a manifest.
+    pub redirect_uris: Vec<String>,
+    /// Seconds that an authorization code lives.
+    pub code_lifetime: u32,
     /// Seconds that a device code lives.
     pub device_lifetime: u32,
     /// Where the person enters the code; another page for personal accounts.
@@ -121,6 +132,7 @@ impl Default for Setup {
             tenant_id: clock::guid(),
             client_id: clock::guid(),
             client_secret: format!("CANARY-SECRET~{}.+/=", clock::text(24)),
+            personal: false,
             secret_expired: false,
             confidential: false,
             public_flows: false,
@@ -140,6 +152,13 @@ impl Default for Setup {
             sign_in: SignIn::After(1),
             device_interval: 1,
             interval_form: IntervalForm::Number,
+            agrees_at_once: false,
+            people: vec!["admin@contoso.test".to_owned()],
+            redirect_uris: vec![
+                "http://localhost".to_owned(),
+                "https://login.microsoftonline.com/common/oauth2/nativeclient".to_owned(),
+            ],
+            code_lifetime: 600,
             device_lifetime: 900,
             verification_uri: "https://microsoft.com/devicelogin".to_owned(),
             tls: TlsVersions::Both,

@@ -5,13 +5,25 @@ use super::device::{Device, SignIn};
 use super::faults::Schedule;
 use super::metadata::{Challenge, MetadataRequest};
 use super::scope::Grant;
-use super::tokens::Mint;
+use super::tokens::{Claims, Mint};
 use super::transcript::Connection;
 use super::{Setup, clock, keys, tokens};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+/// Parameters of a token request that are secrets.
+const SECRET_PARAMETERS: [&str; 6] = [
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "refresh_token",
+];
+/// Shorter ones are a test's own words.
+const SECRET_MIN: usize = 40;
 
 /// A message that the tenant took.
 #[derive(Clone, Debug)]
@@ -101,6 +113,8 @@ pub struct Ledger {
     pub token_requests: Vec<TokenRequest>,
     pub refresh_tokens: BTreeMap<String, Refresh>,
     pub newest_refresh_token: String,
+    /// Access tokens that do not say themselves what they are good for.
+    pub opaque_tokens: BTreeMap<String, Claims>,
     /// Everything that must never be seen outside: tokens, secret, AUTH responses.
     pub secrets: Vec<String>,
     /// What becomes of new device codes, instead of what the setup says.
@@ -210,6 +224,14 @@ impl Shared {
 }
 
 impl Ledger {
+    /// Adds what a client sent and nobody else may see, also where the tenant did not make it.
+    pub fn learn_secrets(&mut self, form: &BTreeMap<String, String>) {
+        for name in SECRET_PARAMETERS {
+            let secret = form.get(name).filter(|text| text.len() >= SECRET_MIN);
+            self.secrets.extend(secret.cloned());
+        }
+    }
+
     /// A new refresh token, beside the old ones.
     pub fn issue_refresh_token(&mut self, of: SignedIn) -> String {
         let token = tokens::refresh_token();

@@ -187,6 +187,11 @@ impl Mint {
     }
 }
 
+/// A new access token of a personal account, of which nobody can tell anything.
+pub fn opaque() -> String {
+    format!("EwB{}{ACCESS_TOKEN_CANARY}", clock::text(1_100))
+}
+
 /// A new refresh token; opaque, as Microsoft's are.
 pub fn refresh_token() -> String {
     format!("{REFRESH_TOKEN_CANARY}{}", clock::text(1_100))
