@@ -1,5 +1,7 @@
 //! A person signs in: with a code, with a browser, on a terminal and without one.
 
+pub(crate) mod browsers;
+
 use crate::binary;
 use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
