@@ -294,6 +294,12 @@ impl Failure {
         self.0.fix.as_deref()
     }
 
+    /// Whether the system refused something to this process for lack of rights.
+    pub fn denied(&self) -> bool {
+        let error = self.os_error().map(std::io::Error::from_raw_os_error);
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+
     /// Where it happened, if on the way of a message.
     pub fn stage(&self) -> Option<Stage> {
         self.0.stage

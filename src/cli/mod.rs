@@ -196,6 +196,30 @@ pub enum QueueJob {
     Drop { id: String },
 }
 
+impl Invocation {
+    /// The files that the caller named, as he wrote them.
+    pub fn named_files(&mut self) -> Vec<&mut PathBuf> {
+        let (config, other) = match self {
+            Invocation::Submit(wishes)
+            | Invocation::Preview(wishes)
+            | Invocation::Verify(wishes)
+            | Invocation::Serve(wishes) => (&mut wishes.config, None),
+            Invocation::Aliases { config } | Invocation::Check { config } => (config, None),
+            Invocation::RunQueue(wishes) => (&mut wishes.config, None),
+            Invocation::Queue(work) => (&mut work.config, None),
+            Invocation::Login(Login { config, way }) => match way {
+                Way::Import(file) => (config, Some(file).filter(|path| path.as_os_str() != "-")),
+                _ => (config, None),
+            },
+            Invocation::Help
+            | Invocation::Version
+            | Invocation::Nothing
+            | Invocation::Later { .. } => return Vec::new(),
+        };
+        config.iter_mut().chain(other).collect()
+    }
+}
+
 /// A command line that cannot be understood.
 fn misuse(what: impl Into<String>) -> Failure {
     Failure::new(Class::Usage, what).at(Stage::Argv)

@@ -13,6 +13,7 @@ use super::token::RefreshToken;
 use super::{Account, Endpoint};
 use crate::outcome::{Failure, Stage};
 use crate::sys::file::{open_existing, read_regular};
+use crate::sys::privilege::raised;
 use crate::sys::roots::Roots;
 use crate::sys::secret::Secret;
 use crate::sys::{command as program, random};
@@ -155,7 +156,8 @@ impl Fetch<'_> {
         };
         let cure = "see that the agent of the other issuer writes its token to federated_token_file under \
                     [account], readable for the account that sends";
-        let (octets, _) = read_regular(token_file, TOKEN_SIZE_MAX).map_err(|error| {
+        let read = raised(|| read_regular(token_file, TOKEN_SIZE_MAX));
+        let (octets, _) = read.map_err(|error| {
             let failure = failed().because(format!("{path}: {error}"));
             failure.fix(cure).with_os_error(&error)
         })?;
@@ -232,7 +234,7 @@ impl Fetch<'_> {
                 .read_to_end(&mut octets)?;
             Ok(octets)
         };
-        let octets = read().map_err(|error| {
+        let octets = raised(read).map_err(|error| {
             refused(format!("{shown}: {error}"))
                 .fix("as root: usermod -aG himds sendmail365, so that the account may read the agent's files")
         })?;
