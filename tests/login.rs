@@ -5,7 +5,8 @@ pub(crate) mod browsers;
 use crate::binary;
 use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
-use crate::tenant::{Answer, Poll, Setup, SignIn, Tenant};
+use crate::tenant::{Answer, Fault, Poll, Setup, SignIn, Tenant};
+use std::net::TcpListener;
 use std::process::Command;
 
 /// A tenant in which a person signs in so.
@@ -189,4 +190,46 @@ fn a_decline_and_a_lost_network_show_on_the_terminal_too() {
     let seen = on_a_terminal(&host, "[]");
     assert!(seen.contains("still waiting"), "{seen}");
     assert!(seen.contains("status 77"), "{seen}");
+}
+
+/// Neither leg of a sign-in goes where a redirect points, nor where the caller's environment does.
+#[test]
+fn no_redirect_and_no_variable_leads_a_sign_in_astray() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let port = elsewhere.local_addr().unwrap().port();
+    let trap = format!("http://127.0.0.1:{port}");
+    for status in [301, 302, 303, 307, 308] {
+        let tenant = tenant(SignIn::After(0));
+        let host = Host::configured(&binary(), &tenant);
+        tenant.fault(Fault::Token(Answer::Redirect(status, format!("{trap}/x"))).once());
+        login(&host).exits(75).says("redirect");
+    }
+    let tenant = tenant(SignIn::Script(vec![Poll::Instead(Answer::Redirect(
+        307,
+        format!("{trap}/x"),
+    ))]));
+    let host = Host::configured(&binary(), &tenant);
+    let mut command = host.command("sendmail365", ["login"]);
+    for name in [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "HTTP_PROXY",
+        "http_proxy",
+    ] {
+        command.env(name, &trap);
+    }
+    finish(&mut command, b"").exits(0);
+    assert!(elsewhere.accept().is_err(), "somebody was led astray");
+}
+
+#[test]
+fn no_address_without_tls_is_asked_for_a_code() {
+    let tenant = Tenant::start();
+    for key in ["authority", "device_url", "authorize_url", "token_url"] {
+        let mut host = Host::configured(&binary(), &tenant);
+        host.set("endpoint", key, "\"http://login.example.com/x\"");
+        login(&host).exits(78).says("https://");
+    }
 }
