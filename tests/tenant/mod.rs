@@ -36,6 +36,7 @@ mod address;
 mod assertion;
 mod auth;
 mod authorize;
+mod browser;
 mod certificates;
 mod client;
 mod clock;
@@ -65,6 +66,7 @@ mod transcript;
 mod visitor;
 mod wire;
 
+pub use browser::Browser;
 pub use certificates::{Flaw, TlsVersions};
 pub use device::{Device, Poll, SignIn};
 pub use faults::{Act, Answer, Door, Fault, Leg, Numbers, Plan, Shape, Stage};
