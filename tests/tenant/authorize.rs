@@ -9,7 +9,6 @@ use super::clock;
 use super::faults::Answer;
 use super::grants::Ask;
 use super::http::{self, Request, Response};
-use super::scope;
 use super::setup::Setup;
 use super::state::{Shared, SignedIn};
 use base64::Engine;
@@ -46,7 +45,7 @@ pub fn answer(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Res
         Ok(wish) => wish,
         Err(refusal) => return Response::html(400, &refusal.line()),
     };
-    let signed_in = match wish.grant() {
+    let signed_in = match wish.grant(shared) {
         Ok(signed_in) => signed_in,
         Err(refusal) => return wish.back_empty(&refusal),
     };
@@ -123,7 +122,7 @@ impl Wish<'_> {
     }
 
     /// What the person is asked to agree to; an error goes back to the program.
-    fn grant(&self) -> Result<SignedIn, Refusal> {
+    fn grant(&self, shared: &Shared) -> Result<SignedIn, Refusal> {
         if self.text("response_type") != "code" {
             return Err(70_005.into());
         }
@@ -148,7 +147,7 @@ impl Wish<'_> {
             return Err(Refusal::detailed(900_144, "scope"));
         }
         Ok(SignedIn {
-            grant: scope::grant(self.text("scope"))?,
+            grant: shared.setup.cloud.grant(self.text("scope"))?,
             user: String::new(),
             with_secret: false,
         })
@@ -298,7 +297,7 @@ pub fn redeem(shared: &Shared, ask: &Ask) -> Result<SignedIn, Refusal> {
     }
     let mut signed_in = code.signed_in.clone();
     if let Some(scope) = ask.value("scope") {
-        signed_in.grant = scope::grant(scope)?;
+        signed_in.grant = shared.setup.cloud.grant(scope)?;
     }
     Ok(signed_in)
 }

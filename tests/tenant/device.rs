@@ -7,7 +7,7 @@
 
 use super::aadsts::Refusal;
 use super::faults::Answer;
-use super::scope::{self, Grant};
+use super::scope::Grant;
 use super::setup::{IntervalForm, Setup};
 use super::state::{Shared, SignedIn};
 use super::{Tenant, clock};
@@ -195,7 +195,7 @@ impl Device {
 /// The answer of the device code endpoint.
 pub fn start(shared: &Shared, wanted: &str) -> Result<Value, Refusal> {
     let setup = &shared.setup;
-    let grant = scope::grant(wanted)?;
+    let grant = setup.cloud.grant(wanted)?;
     let mut ledger = shared.ledger();
     let sign_in = ledger.sign_in.as_ref().unwrap_or(&setup.sign_in);
     let sign_in = match sign_in {

@@ -4,10 +4,9 @@ use super::aadsts::Refusal;
 use super::client::{self, APPLICATION};
 use super::device::Wait;
 use super::issue::Issue;
-use super::scope;
 use super::setup::AppPermission;
 use super::state::{Shared, SignedIn};
-use super::tokens::{Claims, GRAPH};
+use super::tokens::Claims;
 use super::{Answer, authorize, clock, device};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -150,8 +149,10 @@ fn refreshed(shared: &Shared, ask: &Ask, with_secret: bool) -> Result<SignedIn, 
         _ => {}
     }
     let grant = match (ask.v1, ask.value("scope")) {
-        (true, _) if ask.value("resource").is_some() => scope::grant_v1(ask.value("resource"))?,
-        (false, Some(scope)) => scope::grant(scope)?,
+        (true, _) if ask.value("resource").is_some() => {
+            shared.setup.cloud.grant_v1(ask.value("resource"))?
+        }
+        (false, Some(scope)) => shared.setup.cloud.grant(scope)?,
         _ => known.of.grant.clone(),
     };
     known.revoked = shared.setup.old_refresh_tokens_die && grant.offline;
@@ -164,9 +165,9 @@ fn refreshed(shared: &Shared, ask: &Ask, with_secret: bool) -> Result<SignedIn, 
 /// A token of the application itself, without a user and without a refresh token.
 fn application(shared: &Shared, ask: &Ask, credential: Credential) -> Result<Issue, u32> {
     let mut grant = match ask.value("scope") {
-        _ if ask.v1 => scope::grant_v1(Some(ask.needs("resource")?))?,
+        _ if ask.v1 => shared.setup.cloud.grant_v1(Some(ask.needs("resource")?))?,
         Some(wanted) if wanted.ends_with("/.default") && !wanted.contains(' ') => {
-            scope::grant(wanted)?
+            shared.setup.cloud.grant(wanted)?
         }
         _ => return Err(1_002_012),
     };
@@ -189,7 +190,9 @@ pub fn become_application(shared: &Shared, claims: &mut Claims) {
     claims.user = None;
     claims.scopes.clear();
     claims.object_id.clone_from(&shared.setup.object_id);
-    if claims.audience != GRAPH && shared.setup.app_permission == AppPermission::SendAsApp {
+    if claims.audience != shared.setup.cloud.graph()
+        && shared.setup.app_permission == AppPermission::SendAsApp
+    {
         claims.roles.push("SMTP.SendAsApp".to_owned());
     }
 }

@@ -7,7 +7,6 @@ use super::faults::Answer;
 use super::grants;
 use super::http::{self, Request, Response};
 use super::metadata::{self, Metadata};
-use super::scope;
 use super::state::{Shared, SignedIn};
 use super::tokens::Claims;
 use serde_json::{Value, json};
@@ -184,7 +183,9 @@ fn claims(shared: &Shared, query: &BTreeMap<String, String>, ids: &[&str]) -> Re
         }
         _ => return Err(no("Name the identity once")),
     };
-    let grant = scope::grant_v1(query.get("resource").map(String::as_str))
+    let grant = setup
+        .cloud
+        .grant_v1(query.get("resource").map(String::as_str))
         .map_err(|code| (400, "invalid_resource", Refusal::from(code).line()))?;
     let signed_in = SignedIn {
         grant,

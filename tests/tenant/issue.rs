@@ -2,7 +2,7 @@
 
 use super::grants::Ask;
 use super::state::{Shared, SignedIn};
-use super::tokens::{Claims, GRAPH};
+use super::tokens::Claims;
 use super::{Answer, clock, tokens};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ impl Issue {
     /// The answer that carries it; `twist` is a fault that spoils it.
     pub fn answer(mut self, shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Value {
         if let Some(twist) = twist {
-            spoil(&mut self.claims, twist);
+            spoil(shared, &mut self.claims, twist);
         }
         let token = match shared.setup.personal {
             true => tokens::opaque(),
@@ -55,11 +55,11 @@ impl Issue {
 }
 
 /// Faults that sit in the token.
-fn spoil(claims: &mut Claims, twist: &Answer) {
+fn spoil(shared: &Shared, claims: &mut Claims, twist: &Answer) {
     match twist {
         Answer::WrongUser => claims.user = Some("admin@contoso.test".to_owned()),
         Answer::WrongTenant => claims.tenant = clock::guid(),
-        Answer::GraphAudience => GRAPH.clone_into(&mut claims.audience),
+        Answer::GraphAudience => shared.setup.cloud.graph().clone_into(&mut claims.audience),
         Answer::NoPermission if claims.user.is_none() => claims.roles.clear(),
         Answer::NoPermission => claims.scopes = vec!["User.Read".to_owned()],
         Answer::ExpiredToken => {

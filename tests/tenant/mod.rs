@@ -1,7 +1,9 @@
-//! A simulated Microsoft 365 tenant on loopback: sign-in over HTTPS and submission over SMTP.
+//! A simulated Microsoft 365 tenant on loopback: sign-in over HTTPS, submission over SMTP, and the
+//! addresses that hand tokens to machines.
 //!
-//! It is a peer that can say no. It checks what Microsoft checks (client, tenant, scope, audience,
-//! user, SMTP AUTH switches, sender, From, line ends, limits) and answers in Microsoft's words.
+//! It is a peer that can say no. It checks what Microsoft checks (client, secret, assertion, tenant,
+//! scope, audience, redirect URI, PKCE, polling, user, SMTP AUTH switches, permissions, sender, From,
+//! line ends, limits) and answers in Microsoft's words.
 //!
 //! ```text
 //! let tenant = Tenant::start();
@@ -11,6 +13,12 @@
 //! tenant.recover();
 //! assert_eq!(tenant.received()[0].recipients, ["ops@example.com"]);
 //! println!("{}", tenant.dialogue());
+//!
+//! tenant.sign_in(SignIn::Person);      // login by device code: the test is the person
+//! tenant.approve(&tenant.user_code(1));
+//! let page = tenant.open(&url);        // login by browser: the page, and the way back
+//! let back = tenant.accept(&page, tenant.user()).location;
+//! tenant.metadata(Metadata::Imds);     // instead of http://169.254.169.254
 //! ```
 //!
 //! Decided where Microsoft's behaviour is not known, or differs by customer:
@@ -20,6 +28,12 @@
 //! - A client that pipelines where it must not is told so with 503 5.5.0, and cut off.
 //! - A line over 998 octets, and 8-bit text without BODY=8BITMIME, are refused at the end of data.
 //! - A failed AUTH is answered at once, not after Microsoft's five seconds.
+//! - A device code that is unknown or used up is told with number 70000.
+//! - The authorize page wants PKCE with S256 from everybody. A code that was shown with anything
+//!   wrong beside it is used up.
+//! - Which number is told for each fault of an assertion; what Microsoft leaves open there is
+//!   taken strictly, see `assertion.rs`.
+//! - A wrong identity header is answered with 401, and a parameter that is not known with 400.
 
 #![allow(
     dead_code,
@@ -36,6 +50,7 @@ mod address;
 mod assertion;
 mod auth;
 mod authorize;
+mod browser;
 mod certificates;
 mod client;
 mod clock;
@@ -65,11 +80,13 @@ mod transcript;
 mod visitor;
 mod wire;
 
+pub use browser::Browser;
 pub use certificates::{Flaw, TlsVersions};
 pub use device::{Device, Poll, SignIn};
 pub use faults::{Act, Answer, Door, Fault, Leg, Numbers, Plan, Shape, Stage};
 pub use federation::Federation;
 pub use metadata::{Metadata, MetadataRequest, UserAssigned};
+pub use scope::Cloud;
 pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
@@ -302,8 +319,9 @@ impl Tenant {
         text
     }
 
-    /// The first secret that stands in a text: a token, the client secret, an AUTH response, whole
-    /// or in large part. For tests that nothing leaks into logs, queue files and error texts.
+    /// The first secret that stands in a text, whole or in large part: tokens, codes, verifiers,
+    /// assertions, AUTH responses, the client secret, private keys, what machines show to get a
+    /// token. For tests that nothing leaks into logs, queue files and error texts.
     pub fn leak_in(&self, text: &[u8]) -> Option<String> {
         let mut secrets = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"]
             .map(str::to_owned)

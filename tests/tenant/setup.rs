@@ -4,6 +4,7 @@ use super::certificates::TlsVersions;
 use super::device::SignIn;
 use super::federation::Federation;
 use super::metadata::UserAssigned;
+use super::scope::Cloud;
 use super::{clock, keys};
 
 /// Everything that differs between customers. Change what a test is about:
@@ -20,6 +21,7 @@ pub struct Setup {
     pub aliases: Vec<String>,
     /// Recipients in the tenant's own domain.
     pub recipients: Vec<String>,
+    pub cloud: Cloud,
     pub tenant_id: String,
     pub client_id: String,
     pub client_secret: String,
@@ -129,6 +131,7 @@ impl Default for Setup {
                 "ops@contoso.test".to_owned(),
                 "postmaster@contoso.test".to_owned(),
             ],
+            cloud: Cloud::Global,
             tenant_id: clock::guid(),
             client_id: clock::guid(),
             client_secret: format!("CANARY-SECRET~{}.+/=", clock::text(24)),

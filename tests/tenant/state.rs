@@ -178,7 +178,7 @@ impl Shared {
     /// The user's own sign-in, as it should be.
     pub fn first_leg(&self) -> SignedIn {
         SignedIn {
-            grant: Grant::of_first_leg(),
+            grant: self.setup.cloud.first_leg(),
             user: self.setup.user.clone(),
             with_secret: self.setup.confidential,
         }

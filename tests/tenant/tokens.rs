@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 /// Resource that may send.
 pub const OUTLOOK: &str = "https://outlook.office.com";
-const OUTLOOK_365: &str = "https://outlook.office365.com";
 /// Resource that must not be accepted for SMTP.
 pub const GRAPH: &str = "https://graph.microsoft.com";
 const EXCHANGE_APP: &str = "00000002-0000-0ff1-ce00-000000000000";
@@ -139,7 +138,7 @@ impl Mint {
             return Err("token is not valid yet".to_owned());
         }
         let audience = text("aud").trim_end_matches('/');
-        if ![OUTLOOK, OUTLOOK_365, EXCHANGE_APP].contains(&audience) {
+        if audience != EXCHANGE_APP && !setup.cloud.outlook().contains(&audience) {
             return Err(format!("audience of the token is {audience}"));
         }
         if text("tid") != setup.tenant_id {

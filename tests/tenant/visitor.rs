@@ -86,6 +86,7 @@ fn secured(ca_pem: &str, tcp: TcpStream) -> StreamOwned<ClientConnection, TcpStr
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    tcp.set_nodelay(true).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), tcp)
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 /// RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-const BACK: &str = "http://localhost:4711/";
+pub(super) const BACK: &str = "http://localhost:4711/";
 const NATIVE: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
 
 /// A good request, with these parameters instead; an empty one is left out.
-fn url(tenant: &Tenant, other: &[(&str, &str)]) -> String {
+pub(super) fn url(tenant: &Tenant, other: &[(&str, &str)]) -> String {
     let mut all = vec![
         ("client_id", tenant.client_id()),
         ("response_type", "code"),
@@ -59,6 +59,22 @@ fn redeem(tenant: &Tenant, page: &Page, other: &[(&str, &str)]) -> (u16, Value) 
     ];
     form.retain(|(name, _)| other.iter().all(|(changed, _)| changed != name));
     form.extend(other);
+    json(
+        tenant,
+        &format!("/{}/oauth2/v2.0/token", tenant.tenant_id()),
+        &form,
+    )
+}
+
+/// The answer to a good request with this code.
+pub(super) fn redeem_at(tenant: &Tenant, code: &str, redirect_uri: &str) -> (u16, Value) {
+    let form = [
+        ("client_id", tenant.client_id()),
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", VERIFIER),
+    ];
     json(
         tenant,
         &format!("/{}/oauth2/v2.0/token", tenant.tenant_id()),

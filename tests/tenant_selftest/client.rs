@@ -61,6 +61,8 @@ pub(super) fn tls(tenant: &Tenant, tcp: TcpStream) -> StreamOwned<ClientConnecti
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // Else the last part of a request waits for the answer to the part before.
+    tcp.set_nodelay(true).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), tcp)
 }

@@ -1,7 +1,7 @@
 //! Errors of sign-in: a number of every kind, in the shapes that Microsoft's services have.
 
 use super::client::*;
-use crate::tenant::{Answer, Door, Fault, Numbers, Setup, Shape, Tenant};
+use crate::tenant::{Answer, Cloud, Door, Fault, Numbers, Setup, Shape, Tenant};
 use serde_json::Value;
 
 /// Numbers that mean the same to an administrator stand together.
@@ -267,4 +267,35 @@ fn a_personal_account_has_a_place_and_tokens_of_its_own() {
     let work = Tenant::start();
     let path = "/consumers/oauth2/v2.0/token";
     assert_eq!(code(&json(&work, path, &form)), (400, 9_002_332));
+}
+
+#[test]
+fn a_national_cloud_knows_its_own_resources_only() {
+    for (cloud, resource) in [
+        (Cloud::GccHigh, "https://outlook.office365.us"),
+        (Cloud::Dod, "https://outlook-dod.office365.us"),
+        (Cloud::China, "https://partner.outlook.cn"),
+    ] {
+        let tenant = Tenant::with(Setup {
+            cloud,
+            ..Setup::default()
+        });
+        assert_eq!(code(&refresh(&tenant, SCOPE)), (400, 500_011));
+        let (_, answer) = refresh(&tenant, &format!("{resource}/SMTP.Send offline_access"));
+        let token = answer["access_token"].as_str().unwrap();
+        assert!(
+            Client::secured(&tenant)
+                .auth(tenant.mailbox(), token)
+                .starts_with("235 ")
+        );
+        let abroad = Tenant::start();
+        let mut claims = abroad.claims();
+        claims.audience = resource.to_owned();
+        let token = abroad.mint(&claims);
+        assert!(
+            Client::secured(&abroad)
+                .auth(abroad.mailbox(), &token)
+                .starts_with("535 ")
+        );
+    }
 }
