@@ -273,7 +273,7 @@ mod tests {
         let items = list.lines().filter_map(|line| line.strip_prefix(".It Cm "));
         let mut listed: Vec<String> = items
             .map(|item| match plain(item)[..] {
-                ["queue", job, ..] => format!("queue {job}"),
+                [verb @ ("queue" | "explain"), job, ..] => format!("{verb} {job}"),
                 [verb, ..] => verb.to_owned(),
                 [] => String::new(),
             })

@@ -60,6 +60,8 @@ pub enum Invocation {
     Nothing,
     /// Take over a grant.
     Login(Login),
+    /// Explain a code, a reply or a line of a log.
+    Explain(Explain),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
     /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
@@ -155,6 +157,14 @@ pub struct Login {
     pub config: Option<PathBuf>,
     /// The file that holds the refresh token; `-` is standard input.
     pub import: PathBuf,
+}
+
+/// The verb `explain`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Explain {
+    /// The text, in one word or several; a lone `-` is standard input.
+    pub words: Vec<OsString>,
+    pub json: bool,
 }
 
 /// Something to be done with the queue other than running it.
