@@ -1,8 +1,10 @@
 //! What a job ends in: an outcome, or a failure that says what, why and what to do.
 
 mod id;
+mod remedy;
 
 pub use id::QueueId;
+pub use remedy::{Actor, Suspect};
 
 use std::fmt;
 use std::time::Duration;

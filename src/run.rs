@@ -2,7 +2,7 @@
 
 mod access;
 
-use crate::admin::{aliases, check, login, queue, verify};
+use crate::admin::{aliases, check, explain, login, queue, verify};
 use crate::cli::{self, Invocation, Invoked, Login, QueuePart, QueueRun, Submission};
 use crate::config::Config;
 use crate::config::paths::locate;
@@ -180,6 +180,7 @@ impl<'a> Job<'a> {
             Ok(Invocation::Nothing) => {}
             Ok(Invocation::Later { what, cure }) => return Err(later(what, cure)),
             Ok(Invocation::Login(wishes)) => return self.login(&wishes),
+            Ok(Invocation::Explain(asked)) => return explain::perform(&asked),
             Ok(Invocation::Queue(work)) => {
                 let config = self.configure(work.config.as_deref())?;
                 return queue::perform(&work, &config, self.caller, self.now);
@@ -358,7 +359,7 @@ fn later(what: &str, cure: &str) -> Failure {
         Class::Software,
         format!("{what} is not part of this version"),
     )
-    .because("it sends messages, runs and tends the queue, takes over tokens and checks settings, no more yet")
+    .because("it sends messages, runs and tends the queue, takes over tokens, checks settings and explains errors, no more yet")
     .fix(cure)
 }
 

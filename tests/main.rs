@@ -17,6 +17,7 @@ mod configuration;
 mod crash;
 mod cures;
 mod environment;
+mod explain;
 mod grants;
 mod host;
 mod input;

@@ -60,6 +60,8 @@ pub enum Invocation {
     Nothing,
     /// Sign in.
     Login(Login),
+    /// Explain a code, a reply or a line of a log.
+    Explain(Explain),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
     /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
@@ -169,6 +171,14 @@ pub enum Way {
     Import(PathBuf),
 }
 
+/// The verb `explain`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Explain {
+    /// The text, in one word or several; a lone `-` is standard input.
+    pub words: Vec<OsString>,
+    pub json: bool,
+}
+
 /// Something to be done with the queue other than running it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct QueueWork {
@@ -212,6 +222,7 @@ impl Invocation {
                 _ => (config, None),
             },
             Invocation::Help
+            | Invocation::Explain(_)
             | Invocation::Version
             | Invocation::Nothing
             | Invocation::Later { .. } => return Vec::new(),

@@ -42,7 +42,10 @@ impl Fetch<'_> {
             Grant::Delegated { client_secret } => {
                 let refresh_token = stored.and_then(|slot| slot.refresh_token.as_ref());
                 let Some(refresh_token) = refresh_token else {
-                    return Err(self.ask(Vec::new()).incomplete().at(Stage::Token));
+                    return Err(self
+                        .ask(Vec::new())
+                        .incomplete("a refresh token")
+                        .at(Stage::Token));
                 };
                 // A secret goes only where the token was got with one: Microsoft refuses it elsewhere.
                 let with_secret = stored.is_none_or(|slot| slot.with_secret.unwrap_or(true));

@@ -78,7 +78,7 @@ pub(crate) fn read_code(ask: &Ask<'_>, reply: Reply) -> Result<DeviceCode, Failu
     match answer.and_then(|body| object(body)).and_then(code) {
         Some(code) => Ok(code),
         None => match ask.read(reply) {
-            Ok(_) => Err(ask.incomplete()),
+            Ok(_) => Err(ask.incomplete("a device code")),
             Err(failure) => Err(failure),
         },
     }
