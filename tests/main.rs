@@ -22,6 +22,7 @@ mod input;
 mod man;
 mod matrix;
 mod modes;
+mod packages;
 mod packaging;
 mod properties;
 mod queue;

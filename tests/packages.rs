@@ -1,0 +1,10 @@
+//! The packages: built of the program under test, then lived with in a clean Debian root.
+
+mod apparmor;
+mod beside;
+mod built;
+mod life;
+mod lint;
+mod mirror;
+mod root;
+mod rpm;
