@@ -3,6 +3,7 @@
 mod apparmor;
 mod beside;
 mod built;
+mod container;
 mod life;
 mod lint;
 mod mirror;

@@ -61,6 +61,11 @@ pub fn rpm(version: &str) -> PathBuf {
     once(version, "rpm").remove(0)
 }
 
+/// The folder that the recipe of the container copies from.
+pub fn context() -> PathBuf {
+    once(VERSION, "container").remove(0)
+}
+
 fn once(version: &str, kind: &str) -> Vec<PathBuf> {
     type Done = Vec<(String, Vec<PathBuf>)>;
     static DONE: Mutex<Done> = Mutex::new(Vec::new());

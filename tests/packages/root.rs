@@ -160,18 +160,23 @@ impl Root {
         format!("{user}:{group} {:04o}", found.mode() & 0o7777)
     }
 
-    /// Settings that lead to the tenant, in the place and with the owner of the package.
-    pub fn configure(&self, tenant: &Tenant) {
-        let settings = format!(
+    /// Settings that lead to the tenant.
+    pub fn settings(tenant: &Tenant, ca_file: &str) -> String {
+        format!(
             "[account]\nmailbox = {MAILBOX:?}\ntenant = {:?}\nclient_id = {:?}\n\
-             [endpoint]\nauthority = {:?}\nca_file = \"/etc/sendmail365/ca.pem\"\n\
-             [smtp]\nhost = \"localhost\"\nport = {}\nhello = \"web1.contoso.test\"\n\
-             [log]\nsyslog = false\nfile = \"/var/log/sendmail365.log\"\n",
+             [endpoint]\nauthority = {:?}\nca_file = {ca_file:?}\n\
+             [smtp]\nhost = \"localhost\"\nport = {}\nhello = \"web1.contoso.test\"\n",
             tenant.tenant_id(),
             tenant.client_id(),
             tenant.authority(),
             tenant.smtp_port(),
-        );
+        )
+    }
+
+    /// The same in the place and with the owner of the package, and a log.
+    pub fn configure(&self, tenant: &Tenant) {
+        let log = "[log]\nsyslog = false\nfile = \"/var/log/sendmail365.log\"\n";
+        let settings = Root::settings(tenant, "/etc/sendmail365/ca.pem") + log;
         let group = self.path("etc/sendmail365").metadata().unwrap().gid();
         for (name, text) in [
             ("config.toml", settings.as_str()),
