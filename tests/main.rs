@@ -28,6 +28,7 @@ mod properties;
 mod queue;
 mod queue_list;
 mod readme;
+mod security;
 mod signals;
 mod stdio;
 mod submission;
