@@ -98,7 +98,8 @@ fn timer_and_cron_start_the_same_run_and_never_both() {
     let run = values(&service, "ExecStart")[0];
     let line = cron.lines().find(|line| !line.starts_with('#')).unwrap();
     assert!(line.contains(" test -d /run/systemd/system || "));
-    assert!(line.contains(&format!(" || ! test -x /usr/sbin/sendmail365 || {run} ")));
+    assert!(line.contains(" || ! test -x /usr/sbin/sendmail365 || "));
+    assert!(line.contains(&format!(" || {run} ")));
     assert!(line.ends_with(">/dev/null 2>&1"), "cron would mail it");
     assert_eq!(values(&service, "User"), ["sendmail365"]);
     assert!(line.starts_with("* * * * * sendmail365 "));

@@ -2,6 +2,7 @@
 
 use super::built::{NEWER, VERSION, debs, in_tree};
 use super::root::Root;
+use crate::host::finish;
 use crate::tenant::{Fault, Tenant};
 use sendmail365::config::settings::SETTINGS;
 use std::fs;
@@ -199,16 +200,36 @@ fn an_unconfigured_host_queues_nothing_and_says_what_to_do() {
     let queue = fs::read_dir(root.path("var/spool/sendmail365/queue")).unwrap();
     assert_eq!(queue.count(), 0);
     // The timer and cron start nothing either, so the log is not filled once a minute.
+    assert_eq!(started(&root), [false, false]);
+    let settings = root.path("etc/sendmail365/config.toml");
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(
+        started(&root),
+        [true, true],
+        "who reads nothing has to say so"
+    );
+    root.configure(&Tenant::start());
+    assert_eq!(started(&root), [true, true]);
+}
+
+/// Whether the timer's service and the crontab come as far as the program.
+fn started(root: &Root) -> [bool; 2] {
     let service = tree("systemd/sendmail365-queue.service");
-    let mut conditions = service
-        .lines()
-        .filter_map(|line| line.strip_prefix("ExecCondition="));
-    let condition = conditions.next().unwrap();
-    assert!(!root.shell(condition).status.success());
-    assert!(tree("cron.d/sendmail365").contains(condition.strip_prefix("/usr/bin/").unwrap()));
-    let tenant = Tenant::start();
-    root.configure(&tenant);
-    root.shell(condition).exits(0);
+    let mut lines = service.lines();
+    let condition = lines.find_map(|line| line.strip_prefix("ExecCondition="));
+    let condition = condition.unwrap().replace("$$", "$");
+    let cron = tree("cron.d/sendmail365");
+    let line = cron.lines().find(|line| !line.starts_with('#')).unwrap();
+    let (_, line) = line.split_once(" sendmail365 ").unwrap();
+    let (before, _) = line.split_once("/usr/sbin/sendmail365 -q").unwrap();
+    let runs = |line: &str| {
+        let mut command = root.inside_as("sendmail365", ["sh", "-c", line]);
+        finish(&mut command, b"").stdout == "runs\n"
+    };
+    [
+        runs(&format!("{condition} && echo runs")),
+        runs(&format!("{before} echo runs")),
+    ]
 }
 
 #[test]
