@@ -9,3 +9,4 @@ mod lint;
 mod mirror;
 mod root;
 mod rpm;
+mod users;
