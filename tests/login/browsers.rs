@@ -3,7 +3,7 @@
 use crate::binary;
 use crate::host::{Host, Ran};
 use crate::submission::MESSAGE;
-use crate::tenant::{Answer, Fault, Setup, Tenant};
+use crate::tenant::{Answer, Browser, Fault, Setup, Tenant};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Stdio};
@@ -189,4 +189,51 @@ fn the_secret_of_a_confidential_application_goes_along_with_a_browsers_code() {
                 .clone()
                 .all(|request| request.form.contains_key("client_secret"))
     );
+}
+
+/// A real browser drives the whole of it: the address, the page of the tenant, the way back, and the
+/// page that the program shows.
+#[test]
+fn in_chromium_the_page_says_what_happened_and_what_to_do_next() {
+    if !crate::needs("chromium") || !crate::needs("chromedriver") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::configured(&binary(), &tenant);
+    let browser = Browser::start();
+
+    let waiting = Waiting::start(&host, "--browser");
+    browser.open(&waiting.url);
+    assert_eq!(
+        browser.value("#account"),
+        tenant.user(),
+        "the mailbox is filled in"
+    );
+    browser.click("#cancel");
+    let page = browser.shows("Not signed in");
+    for part in [
+        "What to do: ",
+        "Nothing that was stored before has been changed",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(browser.title(), "Not signed in");
+    assert_ne!(waiting.ended().status.code(), Some(0));
+
+    let waiting = Waiting::start(&host, "--browser");
+    browser.open(&waiting.url);
+    browser.fill("#account", tenant.user());
+    browser.click("#accept");
+    let page = browser.shows("Signed in");
+    for part in [
+        "can now send mail as alerts@contoso.test",
+        "the sign-in is stored on the host",
+        "return to the terminal",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(browser.screenshot().len() > 1000);
+    waiting.ended().exits(0);
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    assert_eq!(tenant.received().len(), 1);
 }
