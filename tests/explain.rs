@@ -331,18 +331,12 @@ fn standard_input_is_read_within_bounds_and_need_not_be_utf_8() {
     assert!(ran.read_all, "the writer was left alone");
 }
 
-/// What becomes of a message, by the event of its line in the log and by `mail:` of an explanation.
+/// What becomes of a message, by the event of its line in the log and as an explanation tells it.
 const EVENTS: [(&str, &str); 4] = [
-    (
-        "event=hold",
-        "mail: waits in the queue and is tried every hour",
-    ),
-    (
-        "event=queued",
-        "mail: waits in the queue and is tried again soon",
-    ),
-    ("event=unsure", "mail: may have been delivered"),
-    ("event=refused", "mail: goes back"),
+    ("event=hold", "hold"),
+    ("event=queued", "defer"),
+    ("event=unsure", "unsure"),
+    ("event=refused", "return"),
 ];
 
 /// Replies that no table has.
@@ -385,15 +379,22 @@ fn our_own_lines_are_explained_with_what_became_of_the_mail() {
             continue;
         };
         tried += 1;
-        let (_, mail) = EVENTS
+        let (_, became) = EVENTS
             .iter()
             .find(|(event, _)| line.contains(event))
             .unwrap();
-        for text in [ran.stderr.as_str(), line] {
-            let told = explained(["-"], text);
-            let known = told.status.code() == Some(0) || UNKNOWN.contains(&id);
-            if !known || !told.stdout.contains(mail) {
-                wrong.push(format!("{id}: {mail}\n{text}\n{told:#?}"));
+        let (_, queue_id) = ran.stderr.rsplit_once("queued as ").unwrap_or_default();
+        let shown = match queue_id.trim() {
+            "" => line.to_owned(),
+            id => host.run("sendmail365", ["queue", "show", id], "").stdout,
+        };
+        for text in [ran.stderr.as_str(), line, &shown] {
+            let found = explain(text);
+            let right = found.iter().any(|report| {
+                (report.known || UNKNOWN.contains(&id)) && mail(report.fate) == *became
+            });
+            if !right || found.len() != 1 {
+                wrong.push(format!("{id}: {became}\n{text}\n{found:#?}"));
             }
         }
     }

@@ -24,7 +24,7 @@ use self::reading::Reading;
 use self::replies::Said;
 use crate::cli::Explain;
 use crate::oauth::codes;
-use crate::outcome::{Class, Failure, Outcome, Stage};
+use crate::outcome::{Class, Failure, Outcome};
 use crate::smtp::causes;
 use crate::sys::stdio;
 use std::io::{self, Read};
@@ -98,7 +98,7 @@ pub fn explain(text: &str) -> Vec<Report> {
     for report in &mut found {
         report.ids = ids.clone();
         if !report.known {
-            report.text = Some(shown(&reading, text));
+            report.text = Some(shown(&reading, &report.code));
         }
     }
     found
@@ -121,12 +121,14 @@ fn text(asked: &Explain) -> io::Result<String> {
     Ok(words.collect::<Vec<_>>().join(" "))
 }
 
-/// The first line of what a server said, or of the text, without secrets.
-fn shown(reading: &Reading, text: &str) -> String {
+/// The line of an unknown code, or else the first, without secrets.
+fn shown(reading: &Reading, code: &str) -> String {
+    let mut lines = reading.text.lines().map(str::trim);
     let line = match reading.description.as_str() {
-        "" => reading::first_line(text),
-        description => description,
+        "" => lines.find(|line| line.contains(code)),
+        description => Some(description),
     };
+    let line = line.unwrap_or_else(|| reading::first_line(&reading.text));
     veil::shown(line).chars().take(TEXT_SHOWN).collect()
 }
 
@@ -151,13 +153,13 @@ fn numbers_and_replies(reading: &Reading) -> Vec<Report> {
         .codes
         .replies
         .iter()
-        .filter_map(|said| reply(said, reading.stage));
+        .filter_map(|said| reply(said, reading));
     numbers.chain(replies).collect()
 }
 
-fn reply(said: &Said, stage: Option<Stage>) -> Option<Report> {
-    let explained = causes::explain(stage, &said.line())?;
-    Some(Report::of_reply(said, &explained))
+fn reply(said: &Said, reading: &Reading) -> Option<Report> {
+    let explained = causes::explain(reading.stage, &said.line())?;
+    Some(Report::of_reply(said, &explained, reading.became))
 }
 
 /// Statuses that say something by themselves; the others are told by the answer that came with them.
@@ -206,7 +208,7 @@ fn bare_replies(reading: &Reading) -> Vec<Report> {
     for said in &reading.codes.bare {
         let spelled = reading.spelled_status();
         let status = http::status(said.code).filter(|_| said.words.is_empty() || spelled.is_some());
-        let reply = reply(said, reading.stage).filter(|report| report.known || status.is_none());
+        let reply = reply(said, reading).filter(|report| report.known || status.is_none());
         let of_http = spelled.is_some() && status.is_some();
         found.extend(reply.filter(|_| !of_http));
         found.extend(status.map(|_| Report::of_status(said.code)));
@@ -268,7 +270,8 @@ fn logged(reading: &Reading) -> Vec<Report> {
         .logged
         .as_ref()
         .filter(|logged| !logged.fix.is_empty());
-    logged.map(Report::of_log).into_iter().collect()
+    let report = logged.map(|logged| Report::of_log(logged, reading.became));
+    report.into_iter().collect()
 }
 
 fn unknown_words(reading: &Reading) -> Vec<Report> {

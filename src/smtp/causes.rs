@@ -813,6 +813,14 @@ mod tests {
         }
     }
 
+    /// A line is cut after 500 characters.
+    #[test]
+    fn no_cure_is_cut_where_it_is_printed() {
+        for row in [AUTH, ANY, MESSAGE, HOST].into_iter().flatten() {
+            assert!(row.fix.len() <= 420 && row.why.len() <= 200, "{row:?}");
+        }
+    }
+
     #[test]
     fn nothing_is_returned_before_mail() {
         let stages = [Stage::Greeting, Stage::Ehlo, Stage::Starttls, Stage::Auth];

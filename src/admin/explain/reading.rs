@@ -3,7 +3,7 @@
 use super::http;
 use super::replies::Codes;
 use crate::oauth::codes;
-use crate::outcome::Stage;
+use crate::outcome::{Fate, Stage};
 use serde_json::{Map, Value};
 
 /// A text taken apart.
@@ -23,6 +23,8 @@ pub(super) struct Reading {
     pub(super) description: String,
     /// The stage of a line of our own log.
     pub(super) stage: Option<Stage>,
+    /// What became of the message, as our own log or our list of the queue says.
+    pub(super) became: Option<Fate>,
     /// What our own log says and advises.
     pub(super) logged: Option<Logged>,
 }
@@ -37,7 +39,7 @@ pub(super) struct Logged {
 
 impl Reading {
     pub(super) fn of(pasted: &str) -> Reading {
-        let text = unescaped(pasted);
+        let text = without_commands(&unescaped(pasted));
         let mut reading = Reading {
             codes: Codes::of(&text),
             lower: text.to_ascii_lowercase(),
@@ -87,6 +89,17 @@ impl Reading {
             .find(|(text, _)| self.lower.contains(text));
         self.stage = stage(&value("stage=")).or(told.map(|(_, stage)| *stage));
         let event = value("event=");
+        let state = self
+            .text
+            .lines()
+            .find_map(|line| line.strip_prefix("state: "));
+        self.became = match state.map_or(event.as_str(), str::trim) {
+            "hold" => Some(Fate::Hold),
+            "queued" | "defer" => Some(Fate::Defer),
+            "unsure" => Some(Fate::Unsure),
+            "refused" | "config" => Some(Fate::Return),
+            _ => None,
+        };
         if event.is_empty() {
             return;
         }
@@ -220,6 +233,14 @@ fn answer_in(text: &str) -> Option<Map<String, Value>> {
         values.next()?.ok()
     });
     objects.find(|object: &Map<String, Value>| KEYS.iter().any(|key| object.contains_key(*key)))
+}
+
+/// The text without the commands of our own cures: a code in one is not what happened.
+fn without_commands(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let kept = parts.filter(|(at, part)| *at == 0 || !part.starts_with("sendmail365 explain "));
+    let kept: Vec<&str> = kept.map(|(_, part)| part).collect();
+    kept.join("`")
 }
 
 /// The text without the escapes of JSON and of our own log.

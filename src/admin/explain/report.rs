@@ -104,9 +104,12 @@ impl Report {
         }
     }
 
-    /// A reply of a submission server.
-    pub(super) fn of_reply(said: &Said, explained: &Explained) -> Report {
-        let report = Report::of_explained(said.name(), explained);
+    /// A reply of a submission server; `became` is what is known to have become of the mail.
+    pub(super) fn of_reply(said: &Said, explained: &Explained, became: Option<Fate>) -> Report {
+        let mut report = Report::of_explained(said.name(), explained);
+        if explained.meaning.is_none() {
+            report.fate = became.or(report.fate);
+        }
         match (explained.meaning, said.code / 100) {
             (Some(_), _) => report,
             (None, 4) => report.unknown_reply("by its first digit a refusal for now"),
@@ -207,20 +210,13 @@ impl Report {
 
     pub(super) fn of_symptom(row: &Symptom) -> Report {
         Report {
-            fate: row.fate,
+            fate: Some(row.fate),
             ..Report::new(row.name, row.actor, row.meaning, row.cure)
         }
     }
 
     /// A line of our own log, in its own words.
-    pub(super) fn of_log(logged: &Logged) -> Report {
-        let fate = match logged.event.as_str() {
-            "hold" => Some(Fate::Hold),
-            "queued" => Some(Fate::Defer),
-            "unsure" => Some(Fate::Unsure),
-            "refused" | "config" => Some(Fate::Return),
-            _ => None,
-        };
+    pub(super) fn of_log(logged: &Logged, fate: Option<Fate>) -> Report {
         Report {
             fate,
             ..Report::new(

@@ -2,7 +2,7 @@
 //! of tokens and of settings.
 
 use crate::outcome::Actor::{self, Host, Sender, Tenant, User};
-use crate::outcome::Fate;
+use crate::outcome::Fate::{self, Defer, Hold, Return, Unsure};
 
 /// One symptom.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub(super) struct Symptom {
     pub(super) meaning: &'static str,
     pub(super) cure: &'static str,
     pub(super) actor: Actor,
-    /// What becomes of the mail; none for what stops none.
-    pub(super) fate: Option<Fate>,
+    /// What becomes of the mail.
+    pub(super) fate: Fate,
 }
 
 type Signs = &'static [&'static [&'static str]];
@@ -31,11 +31,9 @@ const fn row(
         meaning,
         cure,
         actor,
-        fate: Some(fate),
+        fate,
     }
 }
-
-use Fate::{Defer, Hold, Return, Unsure};
 
 const SCOPE: &str = "leave scope and resource under [endpoint] empty, or set scope to exactly \
     `https://outlook.office.com/SMTP.Send offline_access` (another cloud has its own host); then run \
@@ -79,7 +77,7 @@ pub(super) const OWN: &[Symptom] = &[
         (Host, Unsure),
         "the connection broke after the whole message was sent, and nobody knows whether it was taken",
         "look into Sent Items of the mailbox before sending it again"),
-    row(("certificate of another name", &[&["certificate", "is for another name"], &["it is for", "not for", "certificate"]]),
+    row(("certificate of another name", &[&["certificate", "is for another name"], &["certificate", "it is for", "not for"]]),
         (Host, Defer),
         "whoever answered is not the server that was meant",
         "check token_url under [endpoint], [smtp] host, DNS on this host, and what answers in the server's place"),
@@ -139,7 +137,7 @@ pub(super) const SEEN: &[Symptom] = &[
         "the metadata service gave no token: the machine has no managed identity, or is not in Azure",
         "switch it on in Azure portal, Virtual machines, the machine, Identity; the service is never reached by way of a \
          proxy"),
-    row(("no XOAUTH2", &[&["does not offer xoauth2"]]), (Host, Defer),
+    row(("no XOAUTH2", &[&["does not offer xoauth2"], &["after tls it offers auth"]]), (Host, Defer),
         "after TLS the server does not offer the sign-in with a token; nothing secret was sent",
         "check [smtp] host: smtp.office365.com, and what filters SMTP on the way"),
     row(("no STARTTLS", &[&["offers no tls"], &["starttls is missing"], &["starttls", "not offered"],
@@ -161,7 +159,7 @@ pub(super) const SEEN: &[Symptom] = &[
             &["certificate", "has expired"], &["certificate", "expired"], &["certexpired"], &["clock skew"], &["clock"]]),
         (Host, Defer),
         "a date does not fit: this host's clock is wrong, or a certificate is out of date", CLOCK),
-    row(("certificate name", &[&["hostname mismatch"], &["notvalidforname"], &["certificate", "name mismatch"]]),
+    row(("certificate name", &[&["hostname mismatch"], &["it is for", "not for"], &["notvalidforname"], &["certificate", "name mismatch"]]),
         (Host, Defer),
         "whoever answered is not the server that was meant",
         "check token_url under [endpoint], [smtp] host, DNS on this host, and what answers in the server's place"),

@@ -195,6 +195,8 @@ fn several_codes_are_explained_each_once() {
     );
     assert_eq!(codes("700082 53003"), ["AADSTS700082", "AADSTS53003"]);
     assert_eq!(codes("503"), ["503", "HTTP 503"]);
+    let advised = "554 5.2.252 SendAsDenied; `sendmail365 explain '430 4.2.0'` lists other causes";
+    assert_eq!(codes(advised), ["554 5.2.252"]);
     let many: Vec<String> = codes::numbers()
         .map(|number| format!("AADSTS{number}"))
         .collect();

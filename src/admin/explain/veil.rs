@@ -136,6 +136,18 @@ pub(super) fn is_secret(word: &str) -> bool {
         || (word.starts_with("Ew") && word.len() > 20)
         || (word.contains("Q~") && word.len() > 30)
         || (word.len() > LONGEST && !name)
+        || looks_random(word)
+}
+
+/// Shorter secrets: letters of both cases and digits in one piece, as no name or id has them.
+fn looks_random(word: &str) -> bool {
+    const SHORTEST: usize = 32;
+    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
+    word.len() >= SHORTEST
+        && !word.contains('.')
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -175,6 +187,7 @@ mod tests {
         for secret in [
             "eyJ0eXAiOiJKV1Qi.eyJhdWQi.c2ln",
             "EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA",
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
             "abc8Q~abcdefghijklmnopqrstuvwxyz_0123456",
             &long,
             &format!("0.{long}"),
@@ -186,6 +199,7 @@ mod tests {
             "STOREDRV.Submission.Exception:ConnectionFailedTransientException.MapiExceptionLogonFailed;",
             "https://login.microsoftonline.com/error?code=700082",
             "00000003-0000-0000-c000-000000000000",
+            "1hk9c7ti00000-0000000000001",
             "AM0PR02CA0134.eurprd02.prod.outlook.com",
         ] {
             assert_eq!(veiled(plain), plain);

@@ -10,7 +10,8 @@ macro_rules! login {
 /// The way round a policy against typing a code on another device.
 macro_rules! with_a_browser {
     () => {
-        "sign in with a browser, without a code: `sendmail365 login --browser`"
+        "sign in with a browser, without a code: `sendmail365 login --browser`; or let the application sign in \
+         by itself, with grant under [account]"
     };
 }
 

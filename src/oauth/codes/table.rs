@@ -191,7 +191,7 @@ pub(super) const TABLE: &[Explanation] = &[
             made: ", registration!("Certificates & secrets"))),
     row(Tenant, &[7000222],
         "the client secret or certificate has expired",
-        concat!("make a new one in ", registration!("Certificates & secrets"), ", and store it on this host")),
+        concat!("make a new one in ", registration!("Certificates & secrets"), ", and name it in client_secret_file or certificate_file under [account]")),
     row(Tenant, &[7000218],
         "the registration wants a secret",
         concat!("set Allow public client flows to Yes in ", registration!("Authentication"),
