@@ -189,10 +189,12 @@ impl Source<'_> {
         let warnings = accounts.warnings;
         let roots = self.roots(draft.ca_file.as_deref())?;
         let cloud = cloud(&draft);
+        let secret_files = [draft.client_secret_file, draft.private_key_file];
         Ok(Config {
             account,
             endpoint,
             cloud,
+            secret_files: secret_files.into_iter().flatten().collect(),
             token_dirs: vec![draft.tokens.unwrap_or(places.tokens), state.clone()],
             state_dir: state,
             mailbox,

@@ -32,6 +32,8 @@ pub struct Config {
     pub endpoint: oauth::Endpoint,
     /// The cloud that the tenant is in.
     pub cloud: &'static Cloud,
+    /// The files of the grant's secret and key.
+    pub secret_files: Vec<PathBuf>,
     /// Where the token slots are: the usual place, then the one for a read-only /etc.
     pub token_dirs: Vec<PathBuf>,
     /// Where the processes of this host keep what they know of each other.

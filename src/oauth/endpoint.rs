@@ -126,7 +126,7 @@ impl Exchange<'_> {
         Ok(response.and_then(reply))
     }
 
-    fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
+    pub(super) fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
         let roots = self.roots.certificates().iter();
         let roots: Vec<_> = roots
             .map(|der| Certificate::from_der(der).to_owned())

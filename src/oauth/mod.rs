@@ -20,6 +20,7 @@ mod grants;
 mod imported;
 mod owner;
 mod person;
+mod probe;
 mod refusal;
 mod shelf;
 mod slot;
@@ -45,10 +46,11 @@ pub use grant::Grant;
 pub use grants::assertion::{Certificate, Fault};
 pub use grants::identity;
 pub use person::{Browser, Device, Landed, Next};
+pub use probe::{Authority, seconds_of};
 pub use shelf::files;
 pub use store::Store;
 pub use stored::Stored;
-pub use token::AccessToken;
+pub use token::{AccessToken, Claims};
 
 /// Who signs in, and for which application.
 pub struct Account {
@@ -91,6 +93,14 @@ impl Endpoint {
     /// The name of the server that grants tokens, for messages.
     pub fn host(&self) -> &str {
         endpoint::host(&self.token_url)
+    }
+
+    /// Name and port of the server that grants tokens over HTTPS.
+    pub fn host_and_port(&self) -> (String, u16) {
+        match endpoint::authority(&self.token_url) {
+            Some((host, port)) => (host.to_owned(), port),
+            None => (self.host().to_owned(), 443),
+        }
     }
 
     /// The server that grants tokens.

@@ -29,6 +29,11 @@ impl AccessToken {
         &self.secret
     }
 
+    /// What the token says of itself, if it can be read.
+    pub fn claims(&self) -> Option<Claims> {
+        Claims::of(self.secret.expose())
+    }
+
     /// Whether `other` is the same token, so that a refused one is not taken again.
     pub(crate) fn is(&self, other: &Secret) -> bool {
         self.secret.expose() == other.expose()

@@ -64,7 +64,7 @@ fn lack(error: &io::Error) -> Option<&'static str> {
 }
 
 /// Asks the resolver in a thread that is left alone when it does not answer.
-fn resolve(host: &str, port: u16, limits: &Limits) -> Result<Vec<SocketAddr>, Failure> {
+pub(crate) fn resolve(host: &str, port: u16, limits: &Limits) -> Result<Vec<SocketAddr>, Failure> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
     let asked = thread::Builder::new()

@@ -15,6 +15,7 @@ mod broken;
 pub mod causes;
 mod connect;
 mod dialogue;
+mod probe;
 mod reach;
 pub mod reply;
 mod session;
@@ -22,7 +23,8 @@ pub mod stdio;
 mod wire;
 
 pub use broken::interrupted;
-pub use session::{Flight, Session};
+pub use probe::{addresses, handshake};
+pub use session::{Flight, Introduction, Session};
 
 use crate::mail::dsn::Dsn;
 use crate::outcome::Failure;

@@ -3,7 +3,10 @@
 //! Edge: it speaks to the network, by way of `connect` and `wire`.
 
 mod content;
+mod probe;
 mod submission;
+
+pub use probe::Introduction;
 
 use super::broken::{Broken, Context};
 use super::dialogue::{self, Offers};
@@ -315,7 +318,7 @@ impl Session {
     }
 }
 
-fn server_name(host: &str) -> Result<ServerName<'static>, Failure> {
+pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, Failure> {
     let name = host.strip_suffix('.').unwrap_or(host);
     ServerName::try_from(name.to_owned()).map_err(|_| {
         Failure::new(Class::Config, format!("\"{host}\" is not a host name"))

@@ -5,9 +5,10 @@ use super::Limits;
 use super::broken::Broken;
 use super::reply::{Framer, Reply};
 use crate::sys::signal::Signals;
+use crate::sys::tls::Secured;
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The longest wait between two looks at whether a signal came: one may come right before a wait.
@@ -299,6 +300,16 @@ impl Wire {
             }
             self.pull_within(clock)?;
         }
+    }
+
+    /// What TLS has agreed on, once it has.
+    pub(crate) fn secured(&self) -> Option<Secured> {
+        self.tls.as_ref().and_then(|tls| Secured::of(tls))
+    }
+
+    /// Whom it goes to; the proxy, if there is one.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.tcp.peer_addr().ok()
     }
 
     /// Reads once, as the socket is set: waiting or not.

@@ -100,6 +100,11 @@ impl Log {
         }
     }
 
+    /// The file that lines go to, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// Writes one line; facility mail.
     pub fn write(&self, level: Level, line: &Line) {
         let stamp = LocalTime::at(clock::now());

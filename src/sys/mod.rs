@@ -8,6 +8,7 @@ pub mod command;
 pub mod der;
 pub mod file;
 pub mod log;
+pub mod look;
 pub mod pem;
 pub mod privilege;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    ProtocolVersion, RootCertStore, SignatureScheme,
 };
 use std::sync::{Arc, Mutex};
 
@@ -58,6 +59,31 @@ impl Tls {
     /// Who issued the certificate that was refused last, as the certificate says.
     pub fn refused_issuer(&self) -> Option<String> {
         self.refused.lock().ok().and_then(|name| name.clone())
+    }
+}
+
+/// What a handshake has agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secured {
+    /// `TLS 1.3`.
+    pub version: &'static str,
+    /// Who issued the certificate that was accepted, as the certificate says; text from outside.
+    pub issuer: Option<String>,
+}
+
+impl Secured {
+    /// What this connection has agreed on; none before the handshake is over.
+    pub fn of(connection: &ClientConnection) -> Option<Secured> {
+        let version = match connection.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => "TLS 1.2",
+            ProtocolVersion::TLSv1_3 => "TLS 1.3",
+            _ => "TLS",
+        };
+        let leaf = connection.peer_certificates()?.first()?;
+        Some(Secured {
+            version,
+            issuer: issuer(leaf),
+        })
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Certificate {
     key: RsaKeyPair,
     /// SHA-256 of the certificate.
     thumbprint: [u8; 32],
+    /// SHA-1 of it, by which people find it again.
+    fingerprint: [u8; 20],
     /// Seconds since 1970; none if the certificate's own words cannot be read.
     pub ends_at: Option<u64>,
 }
@@ -130,9 +132,13 @@ impl Certificate {
         let hash = digest::digest(&digest::SHA256, &leaf.der);
         let mut thumbprint = [0; 32];
         thumbprint.copy_from_slice(hash.as_ref());
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &leaf.der);
+        let mut fingerprint = [0; 20];
+        fingerprint.copy_from_slice(hash.as_ref());
         Ok(Certificate {
             key,
             thumbprint,
+            fingerprint,
             ends_at: der::not_after(&leaf.der),
         })
     }
@@ -179,11 +185,17 @@ impl Certificate {
 
     /// SHA-256 of the certificate in hex, as the portal's PowerShell shows it.
     pub fn thumbprint(&self) -> String {
-        self.thumbprint
-            .iter()
-            .map(|octet| format!("{octet:02X}"))
-            .collect()
+        hex(&self.thumbprint)
     }
+
+    /// SHA-1 of the certificate in hex, as the portal's list of certificates shows it.
+    pub fn fingerprint(&self) -> String {
+        hex(&self.fingerprint)
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
 fn private_key(text: &[u8]) -> Result<RsaKeyPair, Fault> {
