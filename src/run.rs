@@ -2,8 +2,8 @@
 
 mod access;
 
-use crate::admin::{aliases, check, explain, login, queue, verify};
-use crate::cli::{self, Invocation, Invoked, Login, QueuePart, QueueRun, Submission};
+use crate::admin::{aliases, check, doctor, explain, login, queue, verify};
+use crate::cli::{self, Doctor, Invocation, Invoked, Login, QueuePart, QueueRun, Submission};
 use crate::config::Config;
 use crate::config::paths::locate;
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
@@ -181,6 +181,7 @@ impl<'a> Job<'a> {
             Ok(Invocation::Later { what, cure }) => return Err(later(what, cure)),
             Ok(Invocation::Login(wishes)) => return self.login(&wishes),
             Ok(Invocation::Explain(asked)) => return explain::perform(&asked),
+            Ok(Invocation::Doctor(wishes)) => return self.doctor(&wishes),
             Ok(Invocation::Queue(work)) => {
                 let config = self.configure(work.config.as_deref())?;
                 return queue::perform(&work, &config, self.caller, self.now);
@@ -325,6 +326,26 @@ impl<'a> Job<'a> {
         let config = self.configure_to_sign_in(named)?;
         let journal = self.journal(&config.log);
         login::login(wishes, &config, &journal)
+    }
+
+    /// Looks at all that can be looked at, settings that cannot be read included; at the files of this
+    /// host with the rights there are, and over the network with those of every sender.
+    fn doctor(&self, wishes: &Doctor) -> Result<Outcome, Failure> {
+        let named = wishes.config.as_deref();
+        let config = self.configure(named);
+        let patient = doctor::Patient {
+            location: &locate(named),
+            caller: self.caller,
+            host: &host_name(),
+            now: self.now,
+        };
+        let begun = doctor::begin(wishes, config.as_ref(), &patient);
+        let Ok(config) = config else {
+            return doctor::examine(begun, None, &patient);
+        };
+        let config = self.send_with(config, named)?;
+        let journal = self.journal(&config.log);
+        doctor::examine(begun, Some((&config, &journal)), &patient)
     }
 
     fn journal<'l>(&self, log: &'l Log) -> Journal<'l> {

@@ -16,6 +16,7 @@ mod cases;
 mod configuration;
 mod crash;
 mod cures;
+mod doctor;
 mod environment;
 mod explain;
 mod grants;

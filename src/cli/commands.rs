@@ -1,7 +1,9 @@
 //! The verbs of sendmail365, once: parser and help are read out of these rows.
 
 use super::options::{Kind, Name, Opt, Takes, opt};
-use super::{Explain, Invocation, Login, QueueJob, QueueRun, QueueWork, Way, misuse, shown};
+use super::{
+    Doctor, Explain, Invocation, Login, QueueJob, QueueRun, QueueWork, Way, misuse, shown,
+};
 use crate::outcome::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -48,10 +50,22 @@ pub(super) const VERBS: &[Verb] = &[
         name: "doctor",
         operands: "",
         fits: <[OsString]>::is_empty,
-        options: &[CONFIG, HELP, JSON],
-        kind: Kind::Later,
-        does: "Check everything in order.",
-        settle: |_| later("the command doctor"),
+        options: &[
+            CONFIG,
+            HELP,
+            Opt {
+                kind: Kind::Works,
+                ..JSON
+            },
+        ],
+        kind: Kind::Works,
+        does: "Check everything in order, and tell what to do.",
+        settle: |asked| {
+            Ok(Invocation::Doctor(Doctor {
+                config: asked.config,
+                json: asked.json,
+            }))
+        },
     },
     Verb {
         name: "status",

@@ -62,6 +62,8 @@ pub enum Invocation {
     Login(Login),
     /// Explain a code, a reply or a line of a log.
     Explain(Explain),
+    /// Check everything from the settings to the sender.
+    Doctor(Doctor),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
     /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
@@ -179,6 +181,15 @@ pub struct Explain {
     pub json: bool,
 }
 
+/// The verb `doctor`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Doctor {
+    /// The settings to use instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    /// One JSON object instead of lines.
+    pub json: bool,
+}
+
 /// Something to be done with the queue other than running it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct QueueWork {
@@ -217,6 +228,7 @@ impl Invocation {
             Invocation::Aliases { config } | Invocation::Check { config } => (config, None),
             Invocation::RunQueue(wishes) => (&mut wishes.config, None),
             Invocation::Queue(work) => (&mut work.config, None),
+            Invocation::Doctor(wishes) => (&mut wishes.config, None),
             Invocation::Login(Login { config, way }) => match way {
                 Way::Import(file) => (config, Some(file).filter(|path| path.as_os_str() != "-")),
                 _ => (config, None),

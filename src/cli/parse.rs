@@ -263,7 +263,7 @@ fn misread(error: lexopt::Error) -> Failure {
 mod tests {
     use super::*;
     use crate::cli::Way;
-    use crate::cli::{Delivery, Explain, Login, Submission};
+    use crate::cli::{Delivery, Doctor, Explain, Login, Submission};
     use crate::cli::{QueuePart, QueueRun};
     use crate::mail::dsn::{Envid, Notify, Ret};
     use crate::outcome::{Class, Stage};
@@ -947,7 +947,13 @@ mod tests {
             let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
             assert_eq!(invocation, Some(Invocation::Login(login)), "{line}");
         }
-        for line in ["doctor", "status --json", "test -C f a@x.test", "setup"] {
+        for json in [false, true] {
+            let line = if json { "doctor --json" } else { "doctor" };
+            let doctor = Doctor { config: None, json };
+            let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
+            assert_eq!(invocation, Some(Invocation::Doctor(doctor)), "{line}");
+        }
+        for line in ["status --json", "test -C f a@x.test", "setup"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"
