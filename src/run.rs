@@ -1,7 +1,9 @@
 //! One call, one job, one outcome.
 
-use crate::admin::{aliases, check, login, queue, verify};
-use crate::cli::{self, Invocation, Invoked, Login, QueuePart, QueueRun, Submission};
+mod verbs;
+
+use crate::admin::{aliases, check, queue, verify};
+use crate::cli::{self, Invocation, Invoked, QueuePart, QueueRun, Submission};
 use crate::config::paths::{Location, locate};
 use crate::config::{Config, file};
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
@@ -167,6 +169,10 @@ impl<'a> Job<'a> {
                 let config = self.configure(work.config.as_deref())?;
                 return queue::perform(&work, &config, self.caller, self.now);
             }
+            Ok(Invocation::Status { config, json }) => {
+                return self.status(config.as_deref(), json);
+            }
+            Ok(Invocation::Test(trial)) => return self.test(&trial),
             Ok(Invocation::Submit(wishes)) => return self.submit(&wishes),
             Ok(Invocation::Preview(wishes)) => return self.preview(&wishes),
             Ok(Invocation::Verify(wishes)) => return self.verify(&wishes),
@@ -295,20 +301,6 @@ impl<'a> Job<'a> {
         ran
     }
 
-    fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {
-        let named = wishes.config.as_deref();
-        if self.caller.uid != 0 && !locate(named).callers_own {
-            return Err(
-                Failure::new(Class::NoPermission, "this host is signed in by root only")
-                    .because("you are not root, and have no configuration of your own")
-                    .fix("run it as root, or name your configuration with -C"),
-            );
-        }
-        let config = self.configure(named)?;
-        let journal = self.journal(&config.log);
-        login::login(wishes, &config, &journal)
-    }
-
     /// Reads the configuration; one that the caller chose is read with his own rights only.
     fn configure(&self, named: Option<&Path>) -> Result<Config, Failure> {
         if named.is_some() {
@@ -350,6 +342,7 @@ fn watch(verbose: bool) -> impl FnMut(Direction, &str) {
         let mark = match direction {
             Direction::Sent => ">>> ",
             Direction::Received => "",
+            Direction::Noted => "=== ",
         };
         if verbose {
             stdio::complain(&format!("{mark}{line}"));

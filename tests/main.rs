@@ -28,12 +28,14 @@ mod queue;
 mod queue_list;
 mod readme;
 mod signals;
+mod status;
 mod stdio;
 mod submission;
 mod tenant;
 mod tenant_selftest;
 mod tidy;
 mod token;
+mod warnings;
 
 use std::fs::OpenOptions;
 use std::io::Write;

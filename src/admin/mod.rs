@@ -4,4 +4,7 @@ pub mod aliases;
 pub mod check;
 pub mod login;
 pub mod queue;
+mod quote;
+pub mod status;
+pub mod test;
 pub mod verify;

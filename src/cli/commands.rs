@@ -1,7 +1,7 @@
 //! The verbs of sendmail365, once: parser and help are read out of these rows.
 
 use super::options::{Kind, Name, Opt, Takes, opt};
-use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, Way, misuse, shown};
+use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, Trial, Way, misuse, shown};
 use crate::outcome::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,19 +57,36 @@ pub(super) const VERBS: &[Verb] = &[
         name: "status",
         operands: "",
         fits: <[OsString]>::is_empty,
-        options: &[CONFIG, HELP, JSON],
-        kind: Kind::Later,
-        does: "Show account, grant and queue.",
-        settle: |_| later("the command status"),
+        options: &[
+            CONFIG,
+            HELP,
+            Opt {
+                kind: Kind::Works,
+                ..JSON
+            },
+        ],
+        kind: Kind::Works,
+        does: "Show account, sign-in, queue and what ends soon.",
+        settle: |asked| {
+            Ok(Invocation::Status {
+                config: asked.config,
+                json: asked.json,
+            })
+        },
     },
     Verb {
         name: "test",
         operands: "address",
         fits: |operands| operands.len() == 1,
         options: &[CONFIG, HELP],
-        kind: Kind::Later,
+        kind: Kind::Works,
         does: "Send one message and show the way it took.",
-        settle: |_| later("the command test"),
+        settle: |asked| {
+            Ok(Invocation::Test(Trial {
+                config: asked.config,
+                addresses: asked.operands,
+            }))
+        },
     },
     Verb {
         name: "queue",

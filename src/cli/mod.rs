@@ -62,6 +62,10 @@ pub enum Invocation {
     Login(Login),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
+    /// Show what is configured and stored, and what waits.
+    Status { config: Option<PathBuf>, json: bool },
+    /// Send a message of our own.
+    Test(Trial),
     /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
     Later {
         what: &'static str,
@@ -167,6 +171,15 @@ pub enum Way {
     Paste,
     /// With the refresh token in this file; `-` is standard input.
     Import(PathBuf),
+}
+
+/// The verb `test`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The settings to use instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    /// To whom.
+    pub addresses: Vec<OsString>,
 }
 
 /// Something to be done with the queue other than running it.

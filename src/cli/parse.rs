@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::cli::Way;
     use crate::cli::{Delivery, Login, Submission};
-    use crate::cli::{QueuePart, QueueRun};
+    use crate::cli::{QueuePart, QueueRun, Trial};
     use crate::mail::dsn::{Envid, Notify, Ret};
     use crate::outcome::{Class, Stage};
     use std::os::unix::ffi::OsStringExt;
@@ -947,7 +947,20 @@ mod tests {
             let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
             assert_eq!(invocation, Some(Invocation::Login(login)), "{line}");
         }
-        for line in ["doctor", "status --json", "test -C f a@x.test", "setup"] {
+        let status = |json| Invocation::Status { config: None, json };
+        let trial = Trial {
+            config: Some("f".into()),
+            addresses: vec!["a@x.test".into()],
+        };
+        for (line, wanted) in [
+            ("status", status(false)),
+            ("status --json", status(true)),
+            ("test -C f a@x.test", Invocation::Test(trial)),
+        ] {
+            let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
+            assert_eq!(invocation, Some(wanted), "{line}");
+        }
+        for line in ["doctor", "setup"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"

@@ -200,6 +200,11 @@ impl SignIn<'_> {
         self.store.stored(self.account)
     }
 
+    /// What is stored of the account, or why nothing of it can be seen.
+    pub fn find(&self) -> Result<Stored, Failure> {
+        self.store.find(self.account)
+    }
+
     /// Keeps what was granted if it fits the account.
     fn adopt(
         &self,

@@ -301,6 +301,22 @@ impl Wire {
         }
     }
 
+    /// Version and cipher suite of TLS.
+    pub(crate) fn tls_in_words(&self) -> String {
+        let Some(tls) = &self.tls else {
+            return "no TLS".to_owned();
+        };
+        let version = match tls.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            _ => "TLS",
+        };
+        match tls.negotiated_cipher_suite() {
+            Some(suite) => format!("{version}, {:?}", suite.suite()),
+            None => version.to_owned(),
+        }
+    }
+
     /// Reads once, as the socket is set: waiting or not.
     fn pull(&mut self) -> Result<Pull, Broken> {
         let mut buffer = [0; 8 * 1024];

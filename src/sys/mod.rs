@@ -17,5 +17,6 @@ pub mod roots;
 pub mod secret;
 pub mod signal;
 pub mod stdio;
+pub mod timer;
 pub mod tls;
 pub mod unnamed;
