@@ -173,6 +173,7 @@ impl<'a> Job<'a> {
                 return self.status(config.as_deref(), json);
             }
             Ok(Invocation::Test(trial)) => return self.test(&trial),
+            Ok(Invocation::Setup(wishes)) => return self.setup(wishes),
             Ok(Invocation::Submit(wishes)) => return self.submit(&wishes),
             Ok(Invocation::Preview(wishes)) => return self.preview(&wishes),
             Ok(Invocation::Verify(wishes)) => return self.verify(&wishes),

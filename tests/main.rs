@@ -27,6 +27,7 @@ mod properties;
 mod queue;
 mod queue_list;
 mod readme;
+mod setup;
 mod signals;
 mod status;
 mod stdio;

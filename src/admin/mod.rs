@@ -5,6 +5,7 @@ pub mod check;
 pub mod login;
 pub mod queue;
 mod quote;
+pub mod setup;
 pub mod status;
 pub mod test;
 pub mod verify;

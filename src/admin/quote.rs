@@ -9,10 +9,37 @@ pub(super) fn shell(word: &str) -> String {
     }
 }
 
+/// A word for PowerShell, which takes typographic quotes for plain ones.
+pub(super) fn powershell(word: &str) -> String {
+    let mut text = String::from("'");
+    for character in word.chars() {
+        text.push(character);
+        if matches!(character, '\'' | '\u{2018}'..='\u{201b}') {
+            text.push(character);
+        }
+    }
+    text + "'"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn every_quote_of_powershell_is_doubled() {
+        for (word, quoted) in [
+            ("a@x.test", "'a@x.test'"),
+            ("", "''"),
+            ("o'neill@x.test", "'o''neill@x.test'"),
+            ("'; reboot; '", "'''; reboot; '''"),
+            ("a\u{2019}b\u{2018}", "'a\u{2019}\u{2019}b\u{2018}\u{2018}'"),
+            ("\u{201a}\u{201b}", "'\u{201a}\u{201a}\u{201b}\u{201b}'"),
+            ("$(reboot)`n\"", "'$(reboot)`n\"'"),
+        ] {
+            assert_eq!(powershell(word), quoted);
+        }
+    }
 
     /// The shell itself says what it takes a word for.
     #[test]

@@ -1,7 +1,9 @@
 //! The verbs of sendmail365, once: parser and help are read out of these rows.
 
+mod setup;
+
 use super::options::{Kind, Name, Opt, Takes, opt};
-use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, Trial, Way, misuse, shown};
+use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, Setup, Trial, Way, misuse, shown};
 use crate::outcome::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ pub(super) struct Asked {
     failed: bool,
     body: bool,
     verbose: bool,
+    setup: Setup,
 }
 
 /// The verbs.
@@ -111,10 +114,10 @@ pub(super) const VERBS: &[Verb] = &[
         name: "setup",
         operands: "",
         fits: <[OsString]>::is_empty,
-        options: &[CONFIG, HELP],
-        kind: Kind::Later,
-        does: "Write the settings, sign in, send a test.",
-        settle: |_| later("the command setup"),
+        options: setup::OPTIONS,
+        kind: Kind::Works,
+        does: "Write the settings, show what to set up, sign in, send a test.",
+        settle: setup::settle,
     },
     Verb {
         name: "explain",

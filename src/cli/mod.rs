@@ -66,6 +66,8 @@ pub enum Invocation {
     Status { config: Option<PathBuf>, json: bool },
     /// Send a message of our own.
     Test(Trial),
+    /// Write the settings.
+    Setup(Setup),
     /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
     Later {
         what: &'static str,
@@ -180,6 +182,28 @@ pub struct Trial {
     pub config: Option<PathBuf>,
     /// To whom.
     pub addresses: Vec<OsString>,
+}
+
+/// The verb `setup`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// The file to write instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    /// Settings that were given, one of each.
+    pub given: Vec<Given>,
+    /// Ask nothing, even on a terminal.
+    pub yes: bool,
+    pub no_login: bool,
+    pub no_test: bool,
+}
+
+/// A value for a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    pub section: &'static str,
+    pub key: &'static str,
+    /// Not checked yet.
+    pub text: String,
 }
 
 /// Something to be done with the queue other than running it.

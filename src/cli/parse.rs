@@ -960,13 +960,23 @@ mod tests {
             let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
             assert_eq!(invocation, Some(wanted), "{line}");
         }
-        for line in ["doctor", "setup"] {
-            assert!(
-                later(&format!("sendmail365 {line}")).starts_with("the command "),
-                "{line}"
-            );
-        }
-        for line in ["explain 550 5.7.60", "explain 535"] {
+        let given = |key, text: &str| crate::cli::Given {
+            section: "account",
+            key,
+            text: text.to_owned(),
+        };
+        let setup = crate::cli::Setup {
+            config: Some("f".into()),
+            given: vec![given("mailbox", "a@x.test"), given("tenant", "x.test")],
+            yes: true,
+            no_login: false,
+            no_test: true,
+        };
+        let line = "sendmail365 setup --tenant=y --mailbox a@x.test --tenant x.test --yes \
+                    --no-test -C f";
+        let invocation = called(line).invocation.ok();
+        assert_eq!(invocation, Some(Invocation::Setup(setup)));
+        for line in ["doctor", "explain 550 5.7.60", "explain 535"] {
             assert!(
                 later(&format!("sendmail365 {line}")).starts_with("the command "),
                 "{line}"

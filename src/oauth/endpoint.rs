@@ -120,7 +120,7 @@ impl Exchange<'_> {
         Ok(response.and_then(reply))
     }
 
-    fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
+    pub(super) fn agent(&self, timeout: Duration) -> Result<ureq::Agent, Failure> {
         let roots = self.roots.certificates().iter();
         let roots: Vec<_> = roots
             .map(|der| Certificate::from_der(der).to_owned())
@@ -262,7 +262,7 @@ fn worth_repeating(result: &Result<Reply, ureq::Error>) -> bool {
     }
 }
 
-fn reply(response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
+pub(super) fn reply(response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
     let header = |name: &str| {
         let value = response.headers().get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())

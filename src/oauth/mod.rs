@@ -18,6 +18,7 @@ mod form;
 mod grant;
 mod grants;
 mod imported;
+mod metadata;
 mod owner;
 mod person;
 mod refusal;

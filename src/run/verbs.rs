@@ -1,12 +1,13 @@
 //! The verbs that an administrator types: what each is given.
 
 use super::Job;
-use crate::admin::{check, login, status, test};
-use crate::cli::{Login, Trial};
-use crate::config::paths::locate;
+use crate::admin::{check, login, setup, status, test};
+use crate::cli::{Login, Setup, Trial, Way};
+use crate::config::paths::{locate, target};
 use crate::outcome::{Class, Failure, Outcome};
 use crate::submit::Desk;
 use crate::sys::caller::host_name;
+use crate::sys::privilege;
 use crate::sys::signal::Signals;
 use std::path::Path;
 
@@ -29,6 +30,47 @@ impl Job<'_> {
             ..desk
         };
         test::test(&trial.addresses, &desk)
+    }
+
+    /// Writes the settings; then signs in and sends a test, by the same code as the verbs.
+    pub(super) fn setup(&self, wishes: Setup) -> Result<Outcome, Failure> {
+        let location = target(wishes.config.as_deref(), self.caller);
+        if location.callers_own {
+            privilege::drop_for_good()?;
+        } else if self.caller.uid != 0 {
+            return Err(
+                Failure::new(Class::NoPermission, "this host is set up by root only")
+                    .because(
+                        "you are not root, and have no home directory for settings of your own",
+                    )
+                    .fix("run it as root, or name a file of your own with -C"),
+            );
+        }
+        let desk = setup::Desk {
+            wishes: &wishes,
+            location: &location,
+            caller: self.caller,
+        };
+        let done = desk.write()?;
+        if wishes.no_login || !done.wants_login()? {
+            return Ok(Outcome::Done);
+        }
+        let named = wishes.config.as_deref();
+        self.login(&Login {
+            config: wishes.config.clone(),
+            way: Way::Device,
+        })?;
+        done.tell_object(&self.configure(named)?);
+        if wishes.no_test {
+            return Ok(Outcome::Done);
+        }
+        match done.wants_test()? {
+            Some(address) => self.test(&Trial {
+                config: wishes.config.clone(),
+                addresses: vec![address.into()],
+            }),
+            None => Ok(Outcome::Done),
+        }
     }
 
     pub(super) fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {

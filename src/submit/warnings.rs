@@ -25,9 +25,9 @@ const UNUSED_DAYS_LONG: u64 = 60;
 const CERTIFICATE_DAYS: u64 = 30;
 
 /// Numbers by which a policy of the tenant ends a sign-in that was good.
-const POLICY: [u32; 24] = [
+const POLICY: [u32; 21] = [
     50072, 50074, 50076, 50078, 50079, 50097, 50129, 50131, 50155, 50158, 53000, 53001, 53002,
-    53003, 53004, 53010, 53011, 70043, 502031, 530031, 530032, 530033, 530034, 530035,
+    53003, 53004, 53010, 53011, 70043, 530032, 530034, 530035,
 ];
 
 /// Numbers by which a sign-in has come to its end.
@@ -256,7 +256,7 @@ fn certificate(end: u64, now: u64, portal: &str) -> Option<Warning> {
         word,
         what,
         cure: format!(
-            "make a new one, upload it under Certificates & \
+            "make a new one (`sendmail365 setup` shows the lines), upload it under Certificates & \
              secrets of the registration in {portal}, then put it in the place of the old one"
         ),
     })
