@@ -1,8 +1,10 @@
 //! What a job ends in: an outcome, or a failure that says what, why and what to do.
 
 mod id;
+mod remedy;
 
 pub use id::QueueId;
+pub use remedy::{Actor, Suspect};
 
 use std::fmt;
 use std::time::Duration;
@@ -292,6 +294,12 @@ impl Failure {
     /// The cure, if known.
     pub fn cure(&self) -> Option<&str> {
         self.0.fix.as_deref()
+    }
+
+    /// Whether the system refused something to this process for lack of rights.
+    pub fn denied(&self) -> bool {
+        let error = self.os_error().map(std::io::Error::from_raw_os_error);
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
     }
 
     /// Where it happened, if on the way of a message.

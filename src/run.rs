@@ -1,24 +1,26 @@
 //! One call, one job, one outcome.
 
+mod access;
 mod verbs;
 
-use crate::admin::{aliases, check, queue, verify};
+use crate::admin::{aliases, check, explain, queue, verify};
 use crate::cli::{self, Invocation, Invoked, QueuePart, QueueRun, Submission};
-use crate::config::paths::{Location, locate};
-use crate::config::{Config, file};
+use crate::config::Config;
+use crate::config::paths::locate;
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
 use crate::queue::choice::{Choice, Filter, Part};
 use crate::queue::runner::Tally;
 use crate::smtp::stdio::Doorplate;
 use crate::smtp::{self, Direction};
 use crate::submit::{self, Counter, Desk};
-use crate::sys::caller::{Caller, host_name};
+use crate::sys::caller::{Caller, host_name, name_hint};
 use crate::sys::log::{Journal, Level, Line, Log};
-use crate::sys::{clock, privilege, random, signal, stdio};
+use crate::sys::privilege::{self, Start};
+use crate::sys::{clock, random, signal, stdio};
 use std::ffi::OsString;
 use std::io::{self, BufReader};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 use std::time::{Duration, SystemTime};
 
 /// How long a client of `-bs` may say nothing; workers keep a dialogue open between messages.
@@ -26,19 +28,20 @@ const SILENCE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Does what the call asks for and answers with the exit status.
 pub fn run(argv: Vec<OsString>) -> u8 {
-    let caller = Caller::read();
+    let begun = privilege::settle();
+    let hint = name_hint();
+    let begun = begun.and_then(privilege::strip);
     let Invoked {
         program,
-        invocation,
+        mut invocation,
         drain,
         quiet,
     } = cli::parse(argv);
+    let caller = Caller::read(hint);
     report_panics_without_payload(&program, caller.uid);
     let serves = matches!(&invocation, Ok(Invocation::Serve(_)));
-    let job = || {
-        privilege::settle()?;
-        Job::begin(&caller)?.perform(invocation, &program)
-    };
+    invocation.iter_mut().for_each(leave_directory);
+    let job = || Job::begin(&caller, begun?)?.perform(invocation, &program);
     let failure = match whole(job, &program) {
         Ok(Outcome::Sent | Outcome::Done) => return 0,
         Ok(Outcome::Queued(id, failure)) => {
@@ -68,6 +71,17 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         }
     }
     failure.class().code()
+}
+
+/// Leaves the caller's directory, once what he named is known by its whole path.
+///
+/// Whoever stands in a directory that is gone stays there: it has no path.
+fn leave_directory(invocation: &mut Invocation) {
+    let mut named = invocation.named_files().into_iter();
+    let whole = |path: &mut PathBuf| absolute(&*path).map(|whole| *path = whole).is_ok();
+    if named.all(whole) {
+        let _ = std::env::set_current_dir("/");
+    }
 }
 
 /// Does the job; none of its failures if a panic ended it, which has been told.
@@ -140,15 +154,17 @@ fn with_cure(failure: Failure) -> Failure {
 
 struct Job<'a> {
     caller: &'a Caller,
+    start: Start,
     id: QueueId,
     now: SystemTime,
 }
 
 impl<'a> Job<'a> {
-    fn begin(caller: &'a Caller) -> Result<Job<'a>, Failure> {
+    fn begin(caller: &'a Caller, start: Start) -> Result<Job<'a>, Failure> {
         let now = clock::now();
         Ok(Job {
             caller,
+            start,
             id: QueueId::new(now, random::number()?),
             now,
         })
@@ -165,6 +181,7 @@ impl<'a> Job<'a> {
             Ok(Invocation::Nothing) => {}
             Ok(Invocation::Later { what, cure }) => return Err(later(what, cure)),
             Ok(Invocation::Login(wishes)) => return self.login(&wishes),
+            Ok(Invocation::Explain(asked)) => return explain::perform(&asked),
             Ok(Invocation::Queue(work)) => {
                 let config = self.configure(work.config.as_deref())?;
                 return queue::perform(&work, &config, self.caller, self.now);
@@ -193,7 +210,7 @@ impl<'a> Job<'a> {
     }
 
     fn submit(&self, wishes: &Submission) -> Result<Outcome, Failure> {
-        let config = self.configure(wishes.config.as_deref())?;
+        let config = self.configure_to_send(wishes.config.as_deref())?;
         let journal = self.journal(&config.log);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
@@ -245,7 +262,7 @@ impl<'a> Job<'a> {
 
     /// SMTP on standard input and output.
     fn serve(&self, wishes: &Submission) -> Result<Outcome, Failure> {
-        let config = self.configure(wishes.config.as_deref())?;
+        let config = self.configure_to_send(wishes.config.as_deref())?;
         let input = stdio::Patient::stdin(SILENCE_MAX).map_err(|error| {
             Failure::new(Class::OsError, "standard input cannot be used")
                 .because(&error)
@@ -265,7 +282,7 @@ impl<'a> Job<'a> {
 
     /// One pass over the queue; users without privilege work off what is their own.
     fn run_queue(&self, wishes: QueueRun) -> Result<Outcome, Failure> {
-        let config = self.configure(wishes.config.as_deref())?;
+        let config = self.configure_to_send(wishes.config.as_deref())?;
         let journal = self.journal(&config.log);
         let host = host_name();
         let part = |part| match part {
@@ -302,28 +319,6 @@ impl<'a> Job<'a> {
         ran
     }
 
-    /// Reads the configuration; one that the caller chose is read with his own rights only.
-    fn configure(&self, named: Option<&Path>) -> Result<Config, Failure> {
-        if named.is_some() {
-            privilege::drop_for_good()?;
-        }
-        let location = locate(named);
-        if location.callers_own {
-            privilege::drop_for_good()?;
-        }
-        file::load(&location, self.caller).inspect_err(|failure| {
-            let log = Log::new(Some(Log::SYSLOG.into()), None);
-            self.record(&log, self.config_event(&location), failure);
-        })
-    }
-
-    fn config_event(&self, location: &Location) -> &'static str {
-        match location.callers_own && self.caller.uid != 0 {
-            true => "denied what=config-override",
-            false => "config",
-        }
-    }
-
     fn journal<'l>(&self, log: &'l Log) -> Journal<'l> {
         Journal::new(log, &self.id, self.caller.uid, &self.caller.log_name())
     }
@@ -357,7 +352,7 @@ fn later(what: &str, cure: &str) -> Failure {
         Class::Software,
         format!("{what} is not part of this version"),
     )
-    .because("it sends messages, runs and tends the queue, takes over tokens and checks settings, no more yet")
+    .because("it sends messages, runs and tends the queue, takes over tokens, checks settings and explains errors, no more yet")
     .fix(cure)
 }
 

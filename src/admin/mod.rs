@@ -2,6 +2,7 @@
 
 pub mod aliases;
 pub mod check;
+pub mod explain;
 pub mod login;
 pub mod queue;
 mod quote;

@@ -3,7 +3,9 @@
 mod setup;
 
 use super::options::{Kind, Name, Opt, Takes, opt};
-use super::{Invocation, Login, QueueJob, QueueRun, QueueWork, Setup, Trial, Way, misuse, shown};
+use super::{
+    Explain, Invocation, Login, QueueJob, QueueRun, QueueWork, Setup, Trial, Way, misuse, shown,
+};
 use crate::outcome::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -123,10 +125,23 @@ pub(super) const VERBS: &[Verb] = &[
         name: "explain",
         operands: "text ...",
         fits: |operands| !operands.is_empty(),
-        options: &[CONFIG, HELP],
-        kind: Kind::Later,
-        does: "Explain an AADSTS code or a reply of the server.",
-        settle: |_| later("the command explain"),
+        options: &[
+            CONFIG,
+            HELP,
+            Opt {
+                kind: Kind::Works,
+                ..JSON
+            },
+        ],
+        kind: Kind::Works,
+        does: "Explain an AADSTS code, a reply or a line of a log.",
+        // Settings that are broken must not keep anybody from it, so none are read.
+        settle: |asked| {
+            Ok(Invocation::Explain(Explain {
+                words: asked.operands,
+                json: asked.json,
+            }))
+        },
     },
 ];
 

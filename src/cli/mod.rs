@@ -60,6 +60,8 @@ pub enum Invocation {
     Nothing,
     /// Sign in.
     Login(Login),
+    /// Explain a code, a reply or a line of a log.
+    Explain(Explain),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
     /// Show what is configured and stored, and what waits.
@@ -206,6 +208,14 @@ pub struct Given {
     pub text: String,
 }
 
+/// The verb `explain`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Explain {
+    /// The text, in one word or several; a lone `-` is standard input.
+    pub words: Vec<OsString>,
+    pub json: bool,
+}
+
 /// Something to be done with the queue other than running it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct QueueWork {
@@ -231,6 +241,35 @@ pub enum QueueJob {
     Resend { id: String },
     /// Remove a message.
     Drop { id: String },
+}
+
+impl Invocation {
+    /// The files that the caller named, as he wrote them.
+    pub fn named_files(&mut self) -> Vec<&mut PathBuf> {
+        let (config, other) = match self {
+            Invocation::Submit(wishes)
+            | Invocation::Preview(wishes)
+            | Invocation::Verify(wishes)
+            | Invocation::Serve(wishes) => (&mut wishes.config, None),
+            Invocation::Aliases { config }
+            | Invocation::Check { config }
+            | Invocation::Status { config, .. } => (config, None),
+            Invocation::Test(trial) => (&mut trial.config, None),
+            Invocation::Setup(wishes) => (&mut wishes.config, None),
+            Invocation::RunQueue(wishes) => (&mut wishes.config, None),
+            Invocation::Queue(work) => (&mut work.config, None),
+            Invocation::Login(Login { config, way }) => match way {
+                Way::Import(file) => (config, Some(file).filter(|path| path.as_os_str() != "-")),
+                _ => (config, None),
+            },
+            Invocation::Help
+            | Invocation::Explain(_)
+            | Invocation::Version
+            | Invocation::Nothing
+            | Invocation::Later { .. } => return Vec::new(),
+        };
+        config.iter_mut().chain(other).collect()
+    }
 }
 
 /// A command line that cannot be understood.

@@ -263,7 +263,7 @@ fn misread(error: lexopt::Error) -> Failure {
 mod tests {
     use super::*;
     use crate::cli::Way;
-    use crate::cli::{Delivery, Login, Submission};
+    use crate::cli::{Delivery, Explain, Login, Submission};
     use crate::cli::{QueuePart, QueueRun, Trial};
     use crate::mail::dsn::{Envid, Notify, Ret};
     use crate::outcome::{Class, Stage};
@@ -976,11 +976,18 @@ mod tests {
                     --no-test -C f";
         let invocation = called(line).invocation.ok();
         assert_eq!(invocation, Some(Invocation::Setup(setup)));
-        for line in ["doctor", "explain 550 5.7.60", "explain 535"] {
-            assert!(
-                later(&format!("sendmail365 {line}")).starts_with("the command "),
-                "{line}"
-            );
+        assert!(later("sendmail365 doctor").starts_with("the command "));
+        let explain = |words: &[&str], json| {
+            let words = words.iter().map(OsString::from).collect();
+            Invocation::Explain(Explain { words, json })
+        };
+        for (line, asked) in [
+            ("explain 550 5.7.60", explain(&["550", "5.7.60"], false)),
+            ("explain -C f --json -", explain(&["-"], true)),
+            ("explain -- -x", explain(&["-x"], false)),
+        ] {
+            let invocation = called(&format!("sendmail365 {line}")).invocation;
+            assert_eq!(invocation.ok(), Some(asked), "{line}");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::config::Warning;
 use crate::oauth::{self, Account, Certificate, Endpoint, Grant, identity};
 use crate::outcome::{Class, Failure};
 use crate::sys::file::read_regular;
+use crate::sys::privilege::raised;
 use crate::sys::secret::Secret;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -240,8 +241,8 @@ impl Accounts<'_> {
     }
 
     fn warn_if_exposed(&mut self, path: &Path) {
-        let exposed =
-            read_regular(path, SECRET_SIZE_MAX).is_ok_and(|(_, facts)| facts.mode() & 0o004 != 0);
+        let facts = raised(|| read_regular(path, SECRET_SIZE_MAX));
+        let exposed = facts.is_ok_and(|(_, facts)| facts.mode() & 0o004 != 0);
         if exposed {
             let text = format!("{} can be read by everybody; chmod o-r", path.display());
             self.warnings.push(Warning {

@@ -8,9 +8,10 @@ use crate::config::{Config, QueueSettings, RecipientSettings, SenderSettings};
 use crate::mail::aliases::{Aliases, BadLine};
 use crate::outcome::{Class, Failure, Stage};
 use crate::smtp;
-use crate::sys::caller::{ACCOUNT, Caller, host_name};
+use crate::sys::caller::{Caller, host_name};
 use crate::sys::file::{read_regular, replaceable_by_others};
 use crate::sys::log::Log;
+use crate::sys::privilege::raised;
 use crate::sys::roots::Roots;
 use std::io;
 use std::path::Path;
@@ -23,25 +24,25 @@ const BUNDLE_SIZE_MAX: u64 = 16 * 1024 * 1024;
 
 pub(super) const FORBIDDEN: &str = "let this user read it, and pass the directories above it";
 
-const FORBIDDEN_TO_ACCOUNT: &str = "as root: chgrp sendmail365 /etc/sendmail365 /etc/sendmail365/config.toml \
+const FORBIDDEN_TO_GROUP: &str = "as root: chgrp sendmail365 /etc/sendmail365 /etc/sendmail365/config.toml \
      && chmod 0750 /etc/sendmail365 && chmod 0640 /etc/sendmail365/config.toml";
 
-/// The program has no privilege of its own to read the file with.
-const FORBIDDEN_TO_USERS: &str = "only root can send with it in this version; give this user a configuration \
-     of his own in ~/.config/sendmail365/config.toml, see sendmail365(8)";
+/// A file that the caller names is read without the group.
+const FORBIDDEN_BY_NAME: &str =
+    "leave out -C: a file that is named is read with your own rights only";
 
 /// Reads the configuration that counts for this caller.
 pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
     let source = Source {
         path: &location.path,
-        owner: caller.uid,
+        owner: if location.callers_own { caller.uid } else { 0 },
         size_max: FILE_SIZE_MAX,
     };
     let text = source.read(&Cures {
         name: "the configuration",
         absent: "write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)",
         too_large: "keep settings only in the file",
-        forbidden: forbidden(location, caller),
+        forbidden: forbidden(location),
     })?;
     let text = String::from_utf8(text).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -62,10 +63,10 @@ pub fn judge(text: &str, location: &Location, caller: &Caller) -> Result<Config,
 }
 
 /// What lets this caller read the configuration.
-fn forbidden(location: &Location, caller: &Caller) -> &'static str {
-    match (location.is_hosts(), caller.login.as_str()) {
-        (true, ACCOUNT) => FORBIDDEN_TO_ACCOUNT,
-        (true, _) => FORBIDDEN_TO_USERS,
+fn forbidden(location: &Location) -> &'static str {
+    match (location.is_hosts(), location.callers_own) {
+        (true, false) => FORBIDDEN_TO_GROUP,
+        (true, true) => FORBIDDEN_BY_NAME,
         (false, _) => FORBIDDEN,
     }
 }
@@ -74,7 +75,7 @@ fn forbidden(location: &Location, caller: &Caller) -> &'static str {
 ///
 /// One that does not exist holds no aliases.
 pub fn read_aliases(path: &Path) -> Result<(Aliases, Vec<Failure>), Failure> {
-    match read_regular(path, FILE_SIZE_MAX) {
+    match raised(|| read_regular(path, FILE_SIZE_MAX)) {
         Ok((text, _)) => {
             let (aliases, bad) = Aliases::parse(&text);
             let named = |bad: BadLine| {
@@ -146,9 +147,12 @@ impl Source<'_> {
 
     /// The file's octets.
     pub(super) fn read(&self, cures: &Cures<'_>) -> Result<Vec<u8>, Failure> {
-        let unreadable = |error| self.unreadable(cures, &error);
-        let replaceable = replaceable_by_others(self.path, self.owner).map_err(unreadable)?;
-        let (text, _) = read_regular(self.path, self.size_max).map_err(unreadable)?;
+        let unreadable = |error: io::Error| self.unreadable(cures, &error);
+        let judged = || {
+            let replaceable = replaceable_by_others(self.path, self.owner)?;
+            Ok((replaceable, read_regular(self.path, self.size_max)?.0))
+        };
+        let (replaceable, text) = raised(judged).map_err(unreadable)?;
         match replaceable {
             Some(found) => Err(self
                 .failure(&format!("will not use {}", cures.name))
@@ -283,21 +287,15 @@ mod tests {
 
     #[test]
     fn who_may_not_read_the_configuration_is_told_what_helps_him() {
-        let cure = |path: &str, login: &str| {
-            let location = Location {
+        let cure = |path: &str, callers_own| {
+            forbidden(&Location {
                 path: path.into(),
-                callers_own: false,
-            };
-            let caller = Caller {
-                uid: 33,
-                login: login.to_owned(),
-                full_name: Vec::new(),
-            };
-            forbidden(&location, &caller)
+                callers_own,
+            })
         };
         let hosts = "/etc/sendmail365/config.toml";
-        assert!(cure(hosts, "www-data").contains("a configuration of his own in ~/.config"));
-        assert!(cure(hosts, "sendmail365").contains("chmod 0640 /etc/sendmail365/config.toml"));
-        assert_eq!(cure("/home/joe/own.toml", "joe"), FORBIDDEN);
+        assert!(cure(hosts, false).contains("chmod 0640 /etc/sendmail365/config.toml"));
+        assert!(cure(hosts, true).contains("leave out -C"));
+        assert_eq!(cure("/home/joe/own.toml", true), FORBIDDEN);
     }
 }

@@ -28,6 +28,11 @@ impl Location {
     pub fn is_hosts(&self) -> bool {
         self.path == Path::new(SYSTEM)
     }
+
+    /// The directory that the file is in.
+    pub fn dir(&self) -> Option<&Path> {
+        self.path.parent()
+    }
 }
 
 /// The named file, else the caller's own if it exists, else the system's.

@@ -6,6 +6,7 @@ use super::paths::Location;
 use crate::outcome::{Class, Failure, Stage};
 use crate::sys::caller::Account;
 use crate::sys::file::{create_new, open_dir, read_regular};
+use crate::sys::privilege::raised;
 use crate::sys::random;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -25,7 +26,7 @@ struct Owner {
 /// What the file says; none if there is none.
 pub fn read(location: &Location) -> Result<Option<Text>, Failure> {
     let path = &location.path;
-    let text = match read_regular(path, SIZE_MAX) {
+    let text = match raised(|| read_regular(path, SIZE_MAX)) {
         Ok((text, _)) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("cannot read the configuration", path, &error)),
@@ -42,7 +43,8 @@ pub fn read(location: &Location) -> Result<Option<Text>, Failure> {
 /// Writes the file whole; a crash leaves the old one or the new one.
 pub fn write(location: &Location, text: &Text) -> Result<(), Failure> {
     let path = &location.path;
-    replace(location, text).map_err(|error| failed("cannot write the configuration", path, &error))
+    raised(|| replace(location, text))
+        .map_err(|error| failed("cannot write the configuration", path, &error))
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {

@@ -85,7 +85,7 @@ impl Ask<'_> {
     fn granted(&self, answer: &mut Map<String, Value>, reply: &Reply) -> Result<Granted, Failure> {
         let Some(access_token) = taken(answer, "access_token").filter(|text| !text.is_empty())
         else {
-            return Err(self.incomplete());
+            return Err(self.incomplete("an access token"));
         };
         if !is_token(&access_token) {
             return Err(self
@@ -122,12 +122,9 @@ impl Ask<'_> {
     }
 
     /// The answer lacks what it is about.
-    pub(crate) fn incomplete(&self) -> Failure {
+    pub(crate) fn incomplete(&self, what: &str) -> Failure {
         self.failed(Failure::defer)
-            .because(format!(
-                "{} answered without what was asked for",
-                self.peer.host()
-            ))
+            .because(format!("{} answered without {what}", self.peer.host()))
             .with_reason("incomplete")
     }
 

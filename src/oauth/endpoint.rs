@@ -83,6 +83,12 @@ impl Exchange<'_> {
         }
     }
 
+    /// The same once only, for who asks again anyway.
+    pub(crate) fn post_once(&self, form: &Form) -> Result<Reply, Failure> {
+        let reply = self.once(form, Instant::now() + self.timeout)?;
+        reply.map_err(|error| self.failed(error))
+    }
+
     /// Asks a service of this host, without TLS where the address cannot leave the host, and never by
     /// way of the proxy. Repeated while it says that it is busy, as long as there is time.
     pub(crate) fn get(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, Failure> {

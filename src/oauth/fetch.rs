@@ -13,6 +13,7 @@ use super::token::RefreshToken;
 use super::{Account, Endpoint};
 use crate::outcome::{Failure, Stage};
 use crate::sys::file::{open_existing, read_regular};
+use crate::sys::privilege::raised;
 use crate::sys::roots::Roots;
 use crate::sys::secret::Secret;
 use crate::sys::{command as program, random};
@@ -41,7 +42,10 @@ impl Fetch<'_> {
             Grant::Delegated { client_secret } => {
                 let refresh_token = stored.and_then(|slot| slot.refresh_token.as_ref());
                 let Some(refresh_token) = refresh_token else {
-                    return Err(self.ask(Vec::new()).incomplete().at(Stage::Token));
+                    return Err(self
+                        .ask(Vec::new())
+                        .incomplete("a refresh token")
+                        .at(Stage::Token));
                 };
                 // A secret goes only where the token was got with one: Microsoft refuses it elsewhere.
                 let with_secret = stored.is_none_or(|slot| slot.with_secret.unwrap_or(true));
@@ -79,6 +83,11 @@ impl Fetch<'_> {
     /// Sends a form to the token endpoint.
     pub(crate) fn post(&self, form: &Form) -> Result<Reply, Failure> {
         self.exchange(self.endpoint.tokens()).post(form)
+    }
+
+    /// The same once only, for who asks again anyway.
+    pub(crate) fn poll(&self, form: &Form) -> Result<Reply, Failure> {
+        self.exchange(self.endpoint.tokens()).post_once(form)
     }
 
     /// Sends a form to another address.
@@ -150,7 +159,8 @@ impl Fetch<'_> {
         };
         let cure = "see that the agent of the other issuer writes its token to federated_token_file under \
                     [account], readable for the account that sends";
-        let (octets, _) = read_regular(token_file, TOKEN_SIZE_MAX).map_err(|error| {
+        let read = raised(|| read_regular(token_file, TOKEN_SIZE_MAX));
+        let (octets, _) = read.map_err(|error| {
             let failure = failed().because(format!("{path}: {error}"));
             failure.fix(cure).with_os_error(&error)
         })?;
@@ -227,7 +237,7 @@ impl Fetch<'_> {
                 .read_to_end(&mut octets)?;
             Ok(octets)
         };
-        let octets = read().map_err(|error| {
+        let octets = raised(read).map_err(|error| {
             refused(format!("{shown}: {error}"))
                 .fix("as root: usermod -aG himds sendmail365, so that the account may read the agent's files")
         })?;

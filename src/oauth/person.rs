@@ -81,7 +81,7 @@ impl SignIn<'_> {
         let fetch = self.fetch(seconds(now));
         let form = device::poll(self.account, &device.code);
         let ask = fetch.ask(vec![device.code.secret()]);
-        let polled = match fetch.post(&form) {
+        let polled = match fetch.poll(&form) {
             Ok(reply) => device::read_poll(&ask, reply),
             Err(failure) => Polled::Disturbed(failure),
         };
@@ -92,13 +92,12 @@ impl SignIn<'_> {
                 Next::Wait(device.interval)
             }
             Polled::Disturbed(failure) if failure.class() == Class::Config => Next::Failed(failure),
-            Polled::Disturbed(failure) => Next::Wait(
-                device
-                    .interval
-                    .max(failure.retry_after().unwrap_or_default()),
-            ),
+            Polled::Disturbed(failure) => {
+                let asked = failure.retry_after().unwrap_or_default();
+                Next::Disturbed(device.interval.max(asked), failure)
+            }
             Polled::Expired => Next::Expired,
-            Polled::Failed(failure) => Next::Failed(failure),
+            Polled::Failed(failure) => Next::Failed(in_vain(failure)),
             Polled::Granted(granted) => {
                 let origin = Origin {
                     flow: "device",
@@ -139,18 +138,26 @@ impl SignIn<'_> {
         let secret = self.account.grant.client_secret();
         let code = match browser.begun.read(&fetch.ask(Vec::new()), text) {
             Back::Code(code) => code,
-            Back::Failed(failure) => return Landed::Failed(failure),
+            Back::Failed(failure) => return Landed::Failed(in_vain(failure)),
             Back::Strange => return Landed::Strange,
         };
         let origin = Origin {
             flow,
             with_secret: Some(secret.is_some()),
         };
-        let granted = redeem(&fetch, &browser.begun, &code, secret);
+        let granted = redeem(&fetch, &browser.begun, &code, secret).map_err(in_vain);
         match granted.and_then(|granted| self.adopt(granted, &origin, journal, now)) {
             Ok(signed_in) => Landed::SignedIn(signed_in),
             Err(failure) => Landed::Failed(failure),
         }
+    }
+}
+
+/// The same for whoever waits at the terminal: no mail is concerned.
+fn in_vain(failure: Failure) -> Failure {
+    match failure.class() {
+        Class::NoPermission => failure,
+        _ => failure.told_as("the sign-in did not succeed"),
     }
 }
 

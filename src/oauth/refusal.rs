@@ -408,7 +408,7 @@ mod tests {
             "trace id trace-1",
             "correlation id correlation-1",
             "timestamp 2026-01-01 00:00:00Z",
-            "run `sendmail365 login --import FILE` with a new token",
+            "run `sendmail365 login`, as root",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

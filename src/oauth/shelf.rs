@@ -11,6 +11,7 @@ use super::refusal::no_token;
 use super::slot::{self, Fault, SIZE_MAX, Slot};
 use crate::outcome::{Failure, Stage};
 use crate::sys::file::{error_name, open_regular};
+use crate::sys::privilege::raised;
 use crate::sys::random;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -225,7 +226,7 @@ pub(crate) fn open_lock(dirs: &[PathBuf]) -> io::Result<File> {
             Ok(file) => return Ok(file),
             // flock needs no right to write, except over NFS.
             Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
-                return Ok(open_regular(&path)?.0);
+                return Ok(raised(|| open_regular(&path))?.0);
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => missing = error,
@@ -266,7 +267,7 @@ pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
 }
 
 fn look(path: &Path) -> Found {
-    let octets = match read(path) {
+    let octets = match raised(|| read(path)) {
         Ok(octets) => octets,
         Err(error) if error.kind() == ErrorKind::NotFound => return Found::Nothing,
         Err(error) if error.kind() == ErrorKind::InvalidInput => return Found::Bad(Bad::Type),
@@ -301,8 +302,7 @@ fn write_in_place(path: &Path, line: &[u8]) -> io::Result<()> {
 
 /// Opens what the directory itself shows under the name: no symbolic link, no FIFO, no second name.
 fn open_single(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let shown = single(path)?;
-    let file = options.open(path)?;
+    let (shown, file) = raised(|| Ok::<_, io::Error>((single(path)?, options.open(path)?)))?;
     same(&shown, &file.metadata()?)?;
     Ok(file)
 }

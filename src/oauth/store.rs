@@ -20,6 +20,7 @@ use super::token::{AccessToken, Claims, Misfit};
 use super::{Account, SignedIn};
 use crate::outcome::{Class, Failure, Stage};
 use crate::sys::file::error_name;
+use crate::sys::privilege::raised;
 use crate::sys::random;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ impl Store {
 
     /// Whether a sign-in of the account is stored, and its files are as they have to be.
     pub(crate) fn check(&self, account: &Account, owner: u32) -> Result<(), Failure> {
-        owner::judge(&self.dirs, owner)?;
+        raised(|| owner::judge(&self.dirs, owner))?;
         let survey = Survey::of(&self.dirs);
         if account.grant.is_a_persons() && survey.newest(account).is_none() {
             return Err(survey.missing(account));
@@ -153,11 +154,11 @@ impl Store {
         let generation = Survey::of(&self.dirs).generation();
         let mut failure: Option<Failure> = None;
         for (place, dir) in self.dirs.iter().enumerate() {
-            match shelf::create(dir, generation, slot) {
+            match raised(|| shelf::create(dir, generation, slot)) {
                 Ok(()) => {
                     // Best effort: they matter only once the first directory cannot be written.
                     for other in self.dirs.iter().skip(place + 1) {
-                        let _ = shelf::prepare(other);
+                        let _ = raised(|| shelf::prepare(other));
                     }
                     return Ok(());
                 }

@@ -1,12 +1,13 @@
 //! The spool as the place for large bodies while a message is read: a file that nobody can name.
 
 use super::caps::Caps;
+use super::disk::space;
 use super::protocol::Room;
 use super::spool::Spool;
 use super::trouble::explain;
 use crate::mail::annex::Annex;
 use crate::outcome::{Failure, QueueId};
-use crate::sys::file::space;
+use crate::sys::privilege::raised;
 use crate::sys::unnamed::Unnamed;
 use std::io;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ impl Spool {
     /// Whatever the callers pour into such files, entries keep the space that they need.
     pub fn annex(&self, id: &QueueId, caps: &Caps) -> Result<Box<dyn Annex>, Failure> {
         let tmp = self.rooms().room(Room::Tmp);
-        let file = Unnamed::create(&tmp, &id.to_string());
+        let file = raised(|| Unnamed::create(&tmp, &id.to_string()));
         let file = file.map_err(|error| explain(IN_MEMORY, &tmp, &error))?;
         let caps = *caps;
         Ok(Box::new(InTmp { file, tmp, caps }))

@@ -1,12 +1,12 @@
 //! What the spool holds, counted anew each time: no counter can be wrong after a crash.
 
 use super::caps::{Caps, Census};
+use super::disk::space;
 use super::protocol::Room;
 use super::spool::Spool;
 use super::sweep::{FAILED_BYTES_MAX, Failed};
 use super::trouble::explain;
 use crate::outcome::Failure;
-use crate::sys::file::space;
 use std::os::unix::fs::MetadataExt;
 
 const NOT_QUEUED: &str = "the message cannot be queued";

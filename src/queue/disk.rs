@@ -4,8 +4,9 @@
 use super::protocol::{Disk, Place, Room};
 use super::trouble::explain;
 use crate::outcome::Failure;
-use crate::sys::file::{create_new, open_dir, rename_no_replace};
-use std::fs::{self, File, Permissions};
+use crate::sys::file::{self, create_new, rename_no_replace};
+use crate::sys::privilege::raised;
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ impl Rooms<'_> {
 
     /// Who owns a directory, if it is there.
     pub(super) fn owner(&self, room: Room) -> Option<u32> {
-        fs::metadata(self.room(room)).ok().map(|about| about.uid())
+        facts(&self.room(room)).ok().map(|about| about.uid())
     }
 
     /// The failure where something should have gone to failed/.
@@ -44,11 +45,36 @@ impl Rooms<'_> {
     }
 }
 
+/// Opens a file of the spool for reading, and for writing in place if `write`.
+pub(super) fn open_existing(path: &Path, write: bool) -> io::Result<File> {
+    raised(|| file::open_existing(path, write))
+}
+
+/// Opens a directory of the spool.
+pub(super) fn open_dir(path: &Path) -> io::Result<File> {
+    raised(|| file::open_dir(path))
+}
+
+/// What a directory of the spool is.
+pub(super) fn facts(path: &Path) -> io::Result<Metadata> {
+    raised(|| fs::metadata(path))
+}
+
+/// What stands under a name of the spool.
+pub(super) fn facts_of_name(path: &Path) -> io::Result<Metadata> {
+    raised(|| fs::symlink_metadata(path))
+}
+
+/// The room on the disk under a directory of the spool.
+pub(super) fn space(path: &Path) -> io::Result<file::Space> {
+    raised(|| file::space(path))
+}
+
 impl Disk for Rooms<'_> {
     type File = File;
 
     fn create(&mut self, name: &str) -> io::Result<File> {
-        let file = create_new(&self.path((Room::Tmp, name)))?;
+        let file = raised(|| create_new(&self.path((Room::Tmp, name))))?;
         // Where a file system has no locks, the message is still worth keeping.
         let _ = file.try_lock();
         Ok(file)
@@ -79,10 +105,10 @@ impl Disk for Rooms<'_> {
     }
 
     fn rename(&mut self, from: Place<'_>, to: Place<'_>) -> io::Result<()> {
-        rename_no_replace(&self.path(from), &self.path(to))
+        raised(|| rename_no_replace(&self.path(from), &self.path(to)))
     }
 
     fn unlink(&mut self, place: Place<'_>) -> io::Result<()> {
-        fs::remove_file(self.path(place))
+        raised(|| fs::remove_file(self.path(place)))
     }
 }

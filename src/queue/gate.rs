@@ -16,6 +16,7 @@ use crate::outcome::{Failure, Stage};
 use crate::sys::clock::LocalTime;
 use crate::sys::file::{make_shared, open_shared};
 use crate::sys::log::Journal;
+use crate::sys::privilege::raised;
 use crate::sys::random;
 use breaker::Entry;
 use pace::Bucket;
@@ -181,7 +182,9 @@ impl Gate {
     pub fn create_missing(&self) -> io::Result<()> {
         let slots = (0..self.connections).map(|number| slots::path(&self.dir, number));
         let records = [BREAKER, PACE, ROUNDS].map(|name| self.path(name));
-        slots.chain(records).try_for_each(|path| make_shared(&path))
+        slots
+            .chain(records)
+            .try_for_each(|path| raised(|| make_shared(&path)))
     }
 
     /// The failure of a message that found no free connection within `wait`.

@@ -1,7 +1,7 @@
 //! One entry in the hands of one process.
 #![expect(clippy::disallowed_methods, reason = "edge: an entry on disk")]
 
-use super::disk::Rooms;
+use super::disk::{Rooms, facts_of_name, open_existing};
 use super::entry::Mark;
 use super::octets::{Damage, Stored};
 use super::protocol::{self, Disk, Room};
@@ -9,7 +9,8 @@ use super::spool::{Listed, Reason};
 use super::state::State;
 use super::trouble::explain;
 use crate::outcome::{Failure, QueueId};
-use crate::sys::file::{error_name, open_existing};
+use crate::sys::file::error_name;
+use crate::sys::privilege::raised;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -137,7 +138,7 @@ impl<'a> Locked<'a> {
 /// Reads an open file, if it is the one under its name, and still that owner's.
 pub(super) fn read(path: &Path, owner: u32, file: &File) -> Result<Stored, Passed> {
     let opened = file.metadata().map_err(Passed::Unreadable)?;
-    let shown = fs::symlink_metadata(path).map_err(not_opened)?;
+    let shown = facts_of_name(path).map_err(not_opened)?;
     if (shown.dev(), shown.ino()) != (opened.dev(), opened.ino()) {
         return Err(Passed::Gone);
     }
@@ -168,9 +169,9 @@ pub(super) fn not_opened(error: io::Error) -> Passed {
 /// Removes the name in tmp/ that a kill can leave where a rename had to be a link and an unlink.
 fn drop_draft(rooms: Rooms<'_>, name: &str, file: &File) {
     let draft = rooms.path((Room::Tmp, name));
-    if let (Ok(shown), Ok(opened)) = (fs::symlink_metadata(&draft), file.metadata())
+    if let (Ok(shown), Ok(opened)) = (facts_of_name(&draft), file.metadata())
         && (shown.dev(), shown.ino()) == (opened.dev(), opened.ino())
     {
-        let _ = fs::remove_file(draft);
+        let _ = raised(|| fs::remove_file(draft));
     }
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: the spool")]
 
 use super::caps::Caps;
-use super::disk::Rooms;
+use super::disk::{Rooms, facts, open_existing};
 use super::entry::{Entry, Mark, Via};
 use super::locked::{self, Locked, Passed};
 use super::octets::{Stored, peek_uid};
@@ -11,7 +11,8 @@ use super::state::State;
 use super::sweep::{Failed, in_use};
 use super::trouble::{explain, explain_lock, wrong_owner};
 use crate::outcome::{Class, Failure, QueueId, Stage};
-use crate::sys::file::open_existing;
+use crate::sys::file::rename_no_replace;
+use crate::sys::privilege::raised;
 use crate::sys::random;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, TryLockError};
@@ -125,11 +126,11 @@ impl Spool {
         let blame = |path: &Path, error| explain("the queue cannot be made", path, &error);
         for room in [Room::Tmp, Room::Queue, Room::Failed] {
             let path = self.rooms().room(room);
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+            let made = raised(|| DirBuilder::new().recursive(true).mode(0o700).create(&path));
             made.map_err(|error| blame(&path, error))?;
         }
         let path = self.root.join(RUNNER_LOCK);
-        match crate::sys::file::create_new(&path) {
+        match raised(|| crate::sys::file::create_new(&path)) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(blame(&path, error)),
             _ => Ok(()),
         }
@@ -247,14 +248,14 @@ impl Spool {
         let random = random::number()?;
         let aside = format!("stray-{random:016x}.{}", Reason::Format.word());
         let to = self.rooms().path((Room::Failed, &aside));
-        crate::sys::file::rename_no_replace(&from, &to).map_err(blame)
+        raised(|| rename_no_replace(&from, &to)).map_err(blame)
     }
 
     /// The right to run the queue; none while another process has it.
     pub fn runner_lock(&self) -> Result<Option<RunnerLock>, Failure> {
         let path = self.root.join(RUNNER_LOCK);
         // Without the directories they are what has to be made first.
-        let root = fs::metadata(&self.root)
+        let root = facts(&self.root)
             .map_err(|error| explain("the queue cannot be run", &self.root, &error))?;
         let blame = |error| explain_lock(&path, root.uid() != 0, &error);
         let file = open_existing(&path, true).map_err(blame)?;
@@ -271,6 +272,10 @@ impl Spool {
     }
 
     pub(super) fn listing(&self, path: &Path) -> io::Result<Listing> {
+        raised(|| self.listed_in(path))
+    }
+
+    fn listed_in(&self, path: &Path) -> io::Result<Listing> {
         let account = fs::metadata(path)?.uid();
         let (mut entries, mut strangers) = (Vec::new(), Vec::new());
         for item in fs::read_dir(path)? {
@@ -301,7 +306,7 @@ impl Spool {
         (room, suffix): (Room, &str),
     ) -> Result<Committed, Failure> {
         let path = self.rooms().room(room);
-        let metadata = fs::metadata(&path).map_err(|error| explain(NOT_QUEUED, &path, &error))?;
+        let metadata = facts(&path).map_err(|error| explain(NOT_QUEUED, &path, &error))?;
         if metadata.mode() & 0o002 != 0 {
             return Err(wrong_owner(NOT_QUEUED, &path));
         }

@@ -1,12 +1,13 @@
 //! What stays behind, and how long.
 
+use super::disk::{open_dir, open_existing};
 use super::locked::{self, Passed};
 use super::octets::Stored;
 use super::protocol::{self, Disk, Room};
 use super::spool::{Reason, Spool, submitter};
 use super::trouble::explain;
 use crate::outcome::{Failure, QueueId};
-use crate::sys::file::{open_dir, open_existing};
+use crate::sys::privilege::raised;
 use std::collections::HashMap;
 use std::fs::{self, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
@@ -179,7 +180,7 @@ impl Spool {
             }
             Ok(found)
         };
-        look().map_err(|error| explain(NOT_READ, &path, &error))
+        raised(look).map_err(|error| explain(NOT_READ, &path, &error))
     }
 }
 

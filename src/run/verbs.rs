@@ -6,7 +6,7 @@ use crate::cli::{Login, Setup, Trial, Way};
 use crate::config::paths::{locate, target};
 use crate::outcome::{Class, Failure, Outcome};
 use crate::submit::Desk;
-use crate::sys::caller::host_name;
+use crate::sys::caller::{Account, host_name};
 use crate::sys::privilege;
 use crate::sys::signal::Signals;
 use std::path::Path;
@@ -20,7 +20,7 @@ impl Job<'_> {
 
     /// By the way of any message.
     pub(super) fn test(&self, trial: &Trial) -> Result<Outcome, Failure> {
-        let config = self.configure(trial.config.as_deref())?;
+        let config = self.configure_to_send(trial.config.as_deref())?;
         let journal = self.journal(&config.log);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
@@ -45,6 +45,11 @@ impl Job<'_> {
                     )
                     .fix("run it as root, or name a file of your own with -C"),
             );
+        }
+        let account = Account::of_queue();
+        if location.is_hosts() && account.uid != 0 {
+            // The file is written as root, and Microsoft asked as the account.
+            privilege::become_but_for_files(account)?;
         }
         let desk = setup::Desk {
             wishes: &wishes,
@@ -82,7 +87,7 @@ impl Job<'_> {
                     .fix("run it as root, or name your configuration with -C"),
             );
         }
-        let config = self.configure(named)?;
+        let config = self.configure_to_sign_in(named)?;
         let journal = self.journal(&config.log);
         login::login(wishes, &config, &journal)
     }

@@ -2,11 +2,17 @@
 //!
 //! The digit alone misleads: some 4yz never pass by themselves and some 5yz do.
 
+mod pasted;
+mod suspects;
 mod table;
+
+#[cfg(test)]
+pub(crate) use pasted::all;
+pub use pasted::{Explained, explain, explain_enhanced, explain_words};
 
 use self::table::{ANY, AUTH, HOST, MESSAGE};
 use super::reply::Reply;
-use crate::outcome::{Class, Fate, Stage};
+use crate::outcome::{Actor, Class, Fate, Stage, Suspect};
 
 /// One row. It fits a reply when all three conditions do; an empty condition always does.
 #[derive(Debug)]
@@ -21,7 +27,11 @@ pub(crate) struct Cause {
     /// A fresh token may be all that is needed.
     pub(crate) token: bool,
     pub(crate) why: &'static str,
+    /// What to do; where several causes are usual, for the likeliest.
     pub(crate) fix: &'static str,
+    pub(crate) actor: Actor,
+    /// The usual causes in order, where there are several.
+    pub(crate) suspects: &'static [Suspect],
 }
 
 /// What a reply decides.
@@ -129,35 +139,45 @@ fn usual_fix(stage: Stage, fate: Fate, reply: &Reply) -> &'static str {
 
 impl Cause {
     fn fits(&self, code: u16, enhanced: Option<[u16; 3]>, text: &str) -> bool {
-        let in_range = |&(class, subject, first, last): &(u16, u16, u16, u16)| {
-            enhanced.is_some_and(|[c, s, d]| {
-                (class == 0 || class == c) && subject == s && (first..=last).contains(&d)
-            })
-        };
         (self.codes.is_empty() || self.codes.contains(&code))
-            && (self.enhanced.is_empty() || self.enhanced.iter().any(in_range))
+            && (self.enhanced.is_empty() || enhanced.is_some_and(|code| self.covers(code)))
             && self.texts.iter().all(|part| text.contains(part))
     }
 
-    const fn hold(self, why: &'static str, fix: &'static str) -> Cause {
+    /// Whether the row names this enhanced code.
+    fn covers(&self, [class, subject, detail]: [u16; 3]) -> bool {
+        self.enhanced.iter().any(|&(c, s, first, last)| {
+            (c == 0 || c == class) && s == subject && (first..=last).contains(&detail)
+        })
+    }
+
+    const fn hold(self, (actor, why, fix): Words) -> Cause {
         Cause {
             fate: Fate::Hold,
             why,
             fix,
+            actor,
             ..self
         }
     }
 
-    const fn defer(self, why: &'static str, fix: &'static str) -> Cause {
-        Cause { why, fix, ..self }
+    /// It passes by itself, as far as the message goes.
+    const fn defer(self, (actor, why, fix): Words) -> Cause {
+        Cause {
+            why,
+            fix,
+            actor,
+            ..self
+        }
     }
 
-    const fn refuse(self, class: Class, why: &'static str, fix: &'static str) -> Cause {
+    const fn refuse(self, class: Class, (actor, why, fix): Words) -> Cause {
         Cause {
             fate: Fate::Return,
             class,
             why,
             fix,
+            actor,
             ..self
         }
     }
@@ -168,7 +188,14 @@ impl Cause {
             ..self
         }
     }
+
+    const fn or(self, suspects: &'static [Suspect]) -> Cause {
+        Cause { suspects, ..self }
+    }
 }
+
+/// Who acts, why, and what to do.
+type Words = (Actor, &'static str, &'static str);
 
 const fn on(
     codes: &'static [u16],
@@ -184,6 +211,8 @@ const fn on(
         token: false,
         why: "",
         fix: "",
+        actor: Actor::Microsoft,
+        suspects: &[],
     }
 }
 

@@ -12,7 +12,7 @@
 
 pub mod body;
 mod broken;
-mod causes;
+pub mod causes;
 mod connect;
 mod dialogue;
 mod reach;

@@ -216,14 +216,21 @@ fn not_smtp(octets: &[u8]) -> Garbage {
     Garbage::NotSmtp(printable(octets.get(..end).unwrap_or_default()))
 }
 
+impl Reply {
+    /// The reply that a text without its line end is, if it is one.
+    pub fn read(text: &str) -> Option<Reply> {
+        let mut framer = Framer::default();
+        framer.push(text.as_bytes());
+        framer.push(b"\r\n");
+        framer.take().ok().flatten()
+    }
+}
+
 #[cfg(test)]
 impl Reply {
     /// The one reply that `text` is.
     pub(crate) fn of(text: &str) -> Reply {
-        let mut framer = Framer::default();
-        framer.push(text.as_bytes());
-        framer.push(b"\r\n");
-        framer.take().unwrap().unwrap()
+        Reply::read(text).unwrap()
     }
 }
 

@@ -53,14 +53,26 @@ impl Account {
 /// Longest display name taken from outside, in octets.
 pub const NAME_MAX: usize = 256;
 
+/// The one thing that a variable may say, for a From field that is made here.
+#[derive(Debug)]
+pub struct Hint(Vec<u8>);
+
+/// Copies the hint, before the environment is cleared.
+pub fn name_hint() -> Option<Hint> {
+    let name = std::env::var_os("NAME").map(OsString::into_vec);
+    name.filter(|name| usable(name)).map(Hint)
+}
+
 impl Caller {
-    /// Reads the caller's identity. To be called before the environment is cleared.
-    pub fn read() -> Caller {
-        let uid = real_uid();
+    /// Reads the caller's identity.
+    pub fn read(hint: Option<Hint>) -> Caller {
+        Caller::of(real_uid(), hint)
+    }
+
+    /// A user as the password database knows him.
+    pub fn of(uid: u32, hint: Option<Hint>) -> Caller {
         let entry = password_entry(uid);
-        let hint = std::env::var_os("NAME")
-            .map(OsString::into_vec)
-            .filter(|name| usable(name));
+        let hint = hint.map(|Hint(name)| name);
         let login = match &entry {
             Some(entry) => String::from_utf8_lossy(&entry.login).into_owned(),
             None => format!("uid{uid}"),
@@ -204,6 +216,6 @@ mod tests {
 
     #[test]
     fn the_caller_of_the_tests_has_a_name() {
-        assert!(!Caller::read().login.is_empty());
+        assert!(!Caller::read(None).login.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use super::caller::Account;
+use super::privilege::raised;
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -105,20 +106,30 @@ pub fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// The room on the disk under `path`.
-#[expect(unsafe_code, reason = "libc call")]
 pub fn space(path: &Path) -> io::Result<Space> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: an all-zero statvfs is a valid value of the plain C struct.
-    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the string ends in NUL, `found` is valid for the call, and neither is kept.
-    if unsafe { libc::statvfs(path.as_ptr(), &mut found) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let found = file_system(path)?;
     let block = found.f_frsize as u64;
     Ok(Space {
         free_bytes: (found.f_bavail as u64).saturating_mul(block),
         total_bytes: (found.f_blocks as u64).saturating_mul(block),
     })
+}
+
+/// Whether setuid and setgid bits below `path` are without effect.
+pub fn mounted_nosuid(path: &Path) -> bool {
+    file_system(path).is_ok_and(|found| found.f_flag & libc::ST_NOSUID != 0)
+}
+
+#[expect(unsafe_code, reason = "libc call")]
+fn file_system(path: &Path) -> io::Result<libc::statvfs> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: an all-zero statvfs is a valid value of the plain C struct.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the string ends in NUL, `found` is valid for the call, and neither is kept.
+    match unsafe { libc::statvfs(path.as_ptr(), &mut found) } {
+        0 => Ok(found),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Opens a file that all processes of the host share, for reading and writing.
@@ -127,13 +138,7 @@ pub fn space(path: &Path) -> io::Result<Space> {
 /// somebody's file in a sticky directory is refused (fs.protected_regular). On a read-only file
 /// system it is opened for reading, which a lock needs no more than.
 pub fn open_shared(path: &Path) -> io::Result<File> {
-    let open = |write: bool| {
-        OpenOptions::new()
-            .read(true)
-            .write(write)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
-            .open(path)
-    };
+    let open = |write: bool| raised(|| open_existing(path, write));
     let file = match open(true) {
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => open(false),
         opened => opened,

@@ -6,9 +6,9 @@ use crate::sys::clock::{self, LocalTime};
 use crate::sys::file::make_for_group;
 use crate::sys::privilege;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +92,14 @@ impl Log {
         Log { socket, file }
     }
 
+    /// Makes the file for a group where there is none, which nobody but root can do for all.
+    pub fn prepare(&self, group: u32) {
+        if let Some(Ok(Some(file))) = self.file.as_deref().map(make_for_group) {
+            let _ = fchown(&file, None, Some(group));
+            let _ = file.set_permissions(Permissions::from_mode(0o660));
+        }
+    }
+
     /// Writes one line; facility mail.
     pub fn write(&self, level: Level, line: &Line) {
         let stamp = LocalTime::at(clock::now());
@@ -119,6 +127,8 @@ pub struct Journal<'a> {
     id: String,
     uid: u32,
     user: String,
+    /// The way the job came in, if not by the caller's own process.
+    via: Option<&'static str>,
 }
 
 impl<'a> Journal<'a> {
@@ -129,14 +139,27 @@ impl<'a> Journal<'a> {
             id: id.to_string(),
             uid,
             user: user.to_owned(),
+            via: None,
+        }
+    }
+
+    /// The same for a job that another process handed in.
+    pub fn by_way_of(self, via: &'static str) -> Journal<'a> {
+        Journal {
+            via: Some(via),
+            ..self
         }
     }
 
     /// Begins the line of an event.
     pub fn line(&self, event: &str) -> Line {
-        Line::new(&self.id, event)
+        let line = Line::new(&self.id, event)
             .number("uid", self.uid.into())
-            .word("user", &self.user)
+            .word("user", &self.user);
+        match self.via {
+            Some(via) => line.word("via", via),
+            None => line,
+        }
     }
 
     /// Writes a line.
@@ -160,12 +183,10 @@ fn to_socket(path: &Path, text: &str) {
 /// With rights that its caller does not have a process makes no file: it would be the caller's, to
 /// read and to change.
 fn to_file(path: &Path, text: &str) {
-    let open = || {
-        OpenOptions::new()
-            .append(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open(path)
-    };
+    let mut options = OpenOptions::new();
+    options.append(true);
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC);
+    let open = || privilege::raised(|| options.open(path));
     let file = match open() {
         Err(error) if error.kind() == ErrorKind::NotFound && !privilege::gained() => {
             make_for_group(path).map(drop).and_then(|()| open())

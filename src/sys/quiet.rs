@@ -1,7 +1,10 @@
 //! For tests: no process is started while a test looks at locks, since between fork and exec a child
 //! has the locks of all threads.
+#![expect(clippy::disallowed_methods, reason = "edge: tests")]
 
 use std::cell::Cell;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -9,6 +12,16 @@ static STARTS: RwLock<()> = RwLock::new(());
 
 thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Records a test that could not run, as those outside the library do.
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(io::stderr(), "skipped: needs {why}");
+    if let Some(list) = std::env::var_os("SENDMAIL365_TEST_SKIPS") {
+        let mut options = OpenOptions::new();
+        let mut list = options.append(true).create(true).open(list).unwrap();
+        writeln!(list, "needs {why}").unwrap();
+    }
 }
 
 /// As long as it lives no other test starts a process.

@@ -1,7 +1,7 @@
 //! How each fault of the table is brought about, for submissions.
 
 use super::scene::{Case, Scene};
-use super::{queued, scarce, signalled};
+use super::{privileged, queued, scarce, signalled};
 use crate::host::{Ran, finish};
 use crate::submission::{self, MESSAGE};
 use crate::tenant::{Act, Answer, Fault, Plan, Stage};
@@ -34,6 +34,7 @@ pub fn cases() -> BTreeMap<&'static str, Cases> {
         spool(),
         output(),
         limits(),
+        privileged::rows(),
         queued::rows(),
         scarce::rows(),
         signalled::rows(),

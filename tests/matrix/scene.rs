@@ -3,12 +3,14 @@
 use super::table::Row;
 use crate::binary;
 use crate::host::{Host, Ran};
+use crate::installed::{Kit, User};
 use crate::submission::MESSAGE;
 use crate::tenant::{Delivered, Plan, Tenant};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// The recipient of `MESSAGE`.
 pub const TO: &str = "ops@example.com";
@@ -26,6 +28,8 @@ pub struct Scene<'a> {
     pub host: Host,
     pub queue: bool,
     received: usize,
+    /// What makes it a host where the program is installed, for ordinary users.
+    kit: Option<Kit>,
 }
 
 /// How a fault of the table is brought about.
@@ -143,7 +147,7 @@ impl Case {
         self
     }
 
-    /// Only where these tools are, and root if one of them is `root`.
+    /// Only where these tools are; `root`, `signals` and `installed` are what else a host may lack.
     pub fn needs(mut self, tools: &'static [&'static str]) -> Case {
         self.tools = tools;
         self
@@ -154,6 +158,7 @@ impl Case {
         self.tools.iter().all(|&tool| match tool {
             "root" => crate::is_root(),
             "signals" => crate::signals::can_be_signalled(),
+            "installed" => Kit::possible(),
             _ => crate::needs(tool),
         })
     }
@@ -206,6 +211,7 @@ impl Template {
             tenant: &self.tenant,
             host,
             queue,
+            kit: None,
             received: self.tenant.received().len(),
         }
     }
@@ -231,6 +237,23 @@ impl Scene<'_> {
         for folder in ["etc/tokens", "var/state", "var/spool"] {
             copy(&self.template.host, &self.host, folder);
         }
+    }
+
+    /// Makes it a host where the program is installed.
+    pub fn install(&mut self) {
+        self.kit = Some(Kit::install(&self.host));
+    }
+
+    /// What makes it so.
+    pub fn kit(&self) -> &Kit {
+        self.kit.as_ref().unwrap()
+    }
+
+    /// `sendmail` as a user of such a host calls it; `outer` stands before it.
+    pub fn as_user(&self, user: User, outer: &[&str], words: &[&str]) -> Command {
+        let sendmail = self.host.path("usr/sbin/sendmail");
+        let words = [outer, &[sendmail.to_str().unwrap()], words].concat();
+        self.kit().inside(&self.host, &[], user, words)
     }
 
     /// What has arrived so far was another case.

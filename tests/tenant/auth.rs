@@ -92,10 +92,16 @@ fn judge(session: &mut Session, response: &str) -> io::Result<String> {
 
 fn verdict(session: &mut Session, user: String, token: &str) -> String {
     let setup = &session.shared.setup;
-    if let Err(reason) = session.shared.mint.admits(token, &user, &setup.tenant_id) {
-        session.note(&reason);
-        return session.with_tail(UNSUCCESSFUL);
-    }
+    let mint = &session.shared.mint;
+    let opaque = session.shared.ledger().opaque_tokens.get(token).cloned();
+    let known = opaque.map(|claims| mint.token(&claims));
+    let holder = match mint.admits(known.as_deref().unwrap_or(token), &user, setup) {
+        Ok(holder) => holder,
+        Err(reason) => {
+            session.note(&reason);
+            return session.with_tail(UNSUCCESSFUL);
+        }
+    };
     if ![&setup.user, &setup.mailbox]
         .iter()
         .any(|name| name.eq_ignore_ascii_case(&user))
@@ -108,6 +114,7 @@ fn verdict(session: &mut Session, user: String, token: &str) -> String {
         SmtpAuth::Enabled => {
             ledger.signed_in += 1;
             session.user = Some(user);
+            session.holder = holder;
             return "235 2.7.0 Authentication successful".to_owned();
         }
         SmtpAuth::DisabledForTenant => "Tenant",

@@ -21,9 +21,9 @@ pub fn mail_date() -> String {
     format!("{} +0000", day_and_time(seconds()))
 }
 
-/// As in a `Date` header field of HTTP.
-pub fn http_date() -> String {
-    format!("{} GMT", day_and_time(seconds()))
+/// As in a `Date` header field of HTTP, so many seconds ahead.
+pub fn http_date(ahead: i64) -> String {
+    format!("{} GMT", day_and_time(seconds() + ahead))
 }
 
 /// As in SMTP replies: `2024-07-11T11:46:49.042Z`.
@@ -36,6 +36,18 @@ pub fn reply_stamp() -> String {
 pub fn error_stamp() -> String {
     let (year, month, day, clock) = civil(seconds());
     format!("{year:04}-{month:02}-{day:02} {clock}Z")
+}
+
+/// As App Service wrote the end of a token once: `09/14/2017 02:00:00 PM +00:00`.
+pub fn formatted_date(seconds: i64) -> String {
+    let (year, month, day, clock) = civil(seconds);
+    let hour = seconds.rem_euclid(86_400) / 3_600;
+    let half = if hour < 12 { "AM" } else { "PM" };
+    let twelve = (hour + 11) % 12 + 1;
+    format!(
+        "{month:02}/{day:02}/{year:04} {twelve:02}{} {half} +00:00",
+        &clock[2..]
+    )
 }
 
 /// A new GUID.
@@ -122,4 +134,9 @@ fn dates_are_right_on_both_sides_of_a_leap_day() {
     assert_eq!(day_and_time(0), "Thu, 01 Jan 1970 00:00:00");
     assert_eq!(day_and_time(1_709_251_199), "Thu, 29 Feb 2024 23:59:59");
     assert_eq!(day_and_time(1_709_251_200), "Fri, 01 Mar 2024 00:00:00");
+    assert_eq!(formatted_date(0), "01/01/1970 12:00:00 AM +00:00");
+    assert_eq!(
+        formatted_date(1_505_397_600),
+        "09/14/2017 02:00:00 PM +00:00"
+    );
 }

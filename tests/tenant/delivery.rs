@@ -4,6 +4,7 @@ use super::clock;
 use super::faults::{Act, Fault, Stage};
 use super::message;
 use super::submission::{BACK_END, Session};
+use super::tokens::Holder;
 use super::transaction::Transaction;
 use std::io;
 use std::time::{Duration, Instant};
@@ -123,7 +124,7 @@ fn conclude(session: &mut Session, data: Vec<u8>, transaction: Transaction) -> i
 }
 
 fn verdict(session: &mut Session, data: Vec<u8>, transaction: Transaction) -> String {
-    let refusal = message::refusal(session.shared, &data, &transaction);
+    let refusal = logon(session).or_else(|| message::refusal(session.shared, &data, &transaction));
     if let Some(reply) = refusal.or_else(|| throttle(session)) {
         return format!("{reply} [Hostname={BACK_END}]");
     }
@@ -131,6 +132,17 @@ fn verdict(session: &mut Session, data: Vec<u8>, transaction: Transaction) -> St
     let new_id = format!("<{host}{}@{BACK_END}>", clock::session_id()).to_lowercase();
     session.store(data, transaction, new_id.clone());
     format!("250 2.0.0 OK {new_id} [Hostname={BACK_END}]")
+}
+
+/// An application signs in without its permission on the mailbox, and fails only here.
+fn logon(session: &Session) -> Option<String> {
+    let denied = session.holder == Holder::Application && !session.shared.setup.mailbox_permission;
+    denied.then(|| {
+        "430 4.2.0 STOREDRV; mailbox logon failure; STOREDRV.Submission.Exception:\
+         ConnectionFailedTransientException.MapiExceptionLogonFailed; Failed to process message \
+         due to a transient exception"
+            .to_owned()
+    })
 }
 
 /// Microsoft counts connections and messages of the whole mailbox, and tells so at the end.

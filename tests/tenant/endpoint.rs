@@ -1,11 +1,13 @@
 //! The HTTPS side: token, device code, authorize and metadata endpoints, v2 and v1.
 
-use super::faults::{Act, Answer, Fault, Leg};
+use super::aadsts::Refusal;
+use super::device::Wait;
+use super::faults::{Act, Answer, Door, Fault, Leg, Numbers, Shape};
 use super::grants::{self, Ask};
 use super::http::{Request, Response};
 use super::state::{Shared, TokenRequest};
 use super::wire::Wire;
-use super::{aadsts, authorize, device};
+use super::{authorize, device};
 use serde_json::json;
 use std::io;
 use std::net::TcpStream;
@@ -33,23 +35,59 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
     let Some(request) = Request::read(wire)? else {
         return Ok(false);
     };
+    let form = request.form().unwrap_or_default();
+    shared.ledger().learn_secrets(&form);
+    let door = Door::at(&request.path);
     let fault = shared.ledger().faults.take(|fault| match fault {
         Fault::Token(answer) => Some(answer.clone()),
+        Fault::On(at, answer) if Some(*at) == door => Some(answer.clone()),
         _ => None,
     });
     let instead = fault
         .as_ref()
         .and_then(|fault| replacement(fault, &request));
-    let response = instead.unwrap_or_else(|| respond(shared, &request, fault.as_ref()));
-    let silent = matches!(fault, Some(Answer::Reset | Answer::Close | Answer::Stall));
+    let (response, fault) = match instead {
+        Some(response) => (response, fault),
+        None => match respond(shared, &request, fault.as_ref()) {
+            Ok(response) => (response, fault),
+            Err(answer) => (
+                replacement(&answer, &request).unwrap_or_else(|| Response::html(200, "")),
+                Some(answer),
+            ),
+        },
+    };
+    let response = match &fault {
+        Some(Answer::Behind(text)) => response.behind(text),
+        _ => response,
+    };
+    let silent = fault.as_ref().is_some_and(is_silent);
     shared.ledger().token_requests.push(TokenRequest {
         method: request.method.clone(),
         path: request.path.clone(),
-        form: request.form().unwrap_or_default(),
+        form,
         status: if silent { 0 } else { response.status },
     });
-    let octets = response.octets();
-    match &fault {
+    send(wire, fault.as_ref(), &response, &request)
+}
+
+/// Whether a fault leaves a request without an answer.
+pub fn is_silent(fault: &Answer) -> bool {
+    matches!(fault, Answer::Reset | Answer::Close | Answer::Stall)
+}
+
+/// Sends an answer, or does what a fault wants in its place; false when the connection is to end.
+pub fn send(
+    wire: &mut Wire,
+    fault: Option<&Answer>,
+    response: &Response,
+    request: &Request,
+) -> io::Result<bool> {
+    let ahead = match fault {
+        Some(Answer::ClockAhead(seconds)) => *seconds,
+        _ => 0,
+    };
+    let octets = response.octets(ahead);
+    match fault {
         Some(Answer::Reset) => wire.misbehave(&Act::Reset, &octets),
         Some(Answer::Close) => wire.misbehave(&Act::Close, &octets),
         Some(Answer::Stall) => wire.misbehave(&Act::Stall, &octets),
@@ -83,10 +121,29 @@ fn exchange(shared: &Shared, wire: &mut Wire) -> io::Result<bool> {
 }
 
 /// Answers that do not care about the request.
-fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
+pub fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
     Some(match fault {
         Answer::Raw(status, body) => Response::json(*status, body.clone()),
-        Answer::Aadsts(code) => error(*code, request),
+        // There an error is told on the way back to the program.
+        Answer::Aadsts(_) if Door::at(&request.path) == Some(Door::Authorize) => return None,
+        Answer::Aadsts(code) => error(&Refusal::from(*code), request),
+        Answer::Worded(code, word) => error(&Refusal::worded(*code, word), request),
+        Answer::Numbered(code, numbers) => {
+            let (status, mut body) = Refusal::from(*code).members(None);
+            match numbers {
+                Numbers::Text => body["error_codes"] = json!([code.to_string()]),
+                Numbers::InTextOnly => drop(body.as_object_mut()?.remove("error_codes")),
+            }
+            Response::json(status, body.to_string())
+        }
+        Answer::Shaped(shape, status, code, text) => {
+            let body = match shape {
+                Shape::Flat => json!({"error": code, "error_description": text}),
+                Shape::AppService => json!({"statusCode": status, "message": text}),
+                Shape::Nested => json!({"error": {"code": code, "message": text}}),
+            };
+            Response::json(*status, body.to_string())
+        }
         Answer::Html200 => Response::html(200, "Welcome to Hotel Guest WiFi"),
         Answer::Proxy(status) => Response::html(*status, "proxy.contoso.test: access denied"),
         Answer::Redirect(status, url) => {
@@ -102,50 +159,63 @@ fn replacement(fault: &Answer, request: &Request) -> Option<Response> {
             }
         }
         Answer::ServerError(status) => Response::html(*status, "Service unavailable"),
+        Answer::Status(status) => {
+            let body = json!({"error": "refused", "error_description": "The request was refused."});
+            Response::json(*status, body.to_string())
+        }
         _ => return None,
     })
 }
 
-fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Response {
+/// The answer of whoever lives at the path; an error is something else than an answer.
+fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Result<Response, Answer> {
     let Some(form) = request.form() else {
-        return error(9_002_313, request);
+        return Ok(error(&9_002_313.into(), request));
     };
     let segments: Vec<&str> = request.path.split('/').skip(1).collect();
     let answer = match segments[..] {
         [_, "oauth2", "v2.0", "token" | "devicecode"] | [_, "oauth2", "token" | "devicecode"]
             if request.method != "POST" =>
         {
-            Err(900_561)
+            Err(900_561.into())
         }
         [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"] => {
             let basic = request.field("authorization");
+            let host = request.field("host").unwrap_or_default();
+            let url = format!("https://{host}{}", request.path);
             let ask = Ask {
+                url: &url,
                 form: &form,
                 tenant,
                 v1: segments.len() == 3,
                 basic,
+                at: request.at,
             };
             grants::token(shared, &ask, twist)
         }
         [tenant, "oauth2", "v2.0", "devicecode"] | [tenant, "oauth2", "devicecode"] => {
             let client = form.get("client_id").map(String::as_str);
+            let scope = form.get("scope").map_or("", String::as_str);
             grants::segment(shared, tenant)
                 .and_then(|()| match client {
                     Some(id) if id == shared.setup.client_id => Ok(()),
                     Some(_) => Err(700_016),
                     None => Err(900_144),
                 })
-                .and_then(|()| device::start(shared, form.get("scope").map_or("", String::as_str)))
+                .map_err(Refusal::from)
+                .and_then(|()| device::start(shared, scope))
+                .map_err(Wait::from)
         }
         [tenant, "oauth2", "v2.0", "authorize"] => {
-            return match grants::segment(shared, tenant) {
-                Ok(()) => authorize::page(shared, &request.query),
+            return Ok(match grants::segment(shared, tenant) {
+                Ok(()) => authorize::answer(shared, request, twist),
                 Err(code) => Response::html(400, &format!("AADSTS{code}")),
-            };
+            });
         }
         [tenant, "v2.0", ".well-known", "openid-configuration"] => {
             let host = request.field("host").unwrap_or_default();
-            grants::segment(shared, tenant).map(|()| {
+            let known = grants::segment(shared, tenant).map_err(Wait::from);
+            known.map(|()| {
                 let base = format!("https://{host}/{}", shared.setup.tenant_id);
                 json!({
                     "issuer": format!("{base}/v2.0"),
@@ -155,15 +225,16 @@ fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Respon
                 })
             })
         }
-        _ => return Response::html(404, "404 - File or directory not found."),
+        _ => return Ok(Response::html(404, "404 - File or directory not found.")),
     };
     match answer {
-        Ok(body) => Response::json(200, body.to_string()),
-        Err(code) => error(code, request),
+        Ok(body) => Ok(Response::json(200, body.to_string())),
+        Err(Wait::Refused(refusal)) => Ok(error(&refusal, request)),
+        Err(Wait::Instead(answer)) => Err(answer),
     }
 }
 
-fn error(code: u32, request: &Request) -> Response {
-    let (status, body) = aadsts::answer(code, request.field("client-request-id"));
+fn error(refusal: &Refusal, request: &Request) -> Response {
+    let (status, body) = refusal.answer(request.field("client-request-id"));
     Response::json(status, body)
 }

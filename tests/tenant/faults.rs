@@ -12,8 +12,12 @@ pub enum Fault {
     SubmissionDown,
     /// A certificate that must not be accepted.
     Certificate(Leg, Flaw),
-    /// The token endpoint answers otherwise.
+    /// The token endpoint and its neighbours answer otherwise.
     Token(Answer),
+    /// One of them answers otherwise.
+    On(Door, Answer),
+    /// The addresses that hand tokens to machines answer otherwise.
+    Metadata(Answer),
     /// The submission server does something else at a stage.
     At(Stage, Act),
 
@@ -59,6 +63,26 @@ pub enum Fault {
 pub enum Leg {
     Token,
     Submission,
+}
+
+/// One of the endpoints for signing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    DeviceCode,
+    Authorize,
+    Token,
+}
+
+impl Door {
+    /// The one that a path leads to.
+    pub fn at(path: &str) -> Option<Door> {
+        match path.rsplit('/').next()? {
+            "devicecode" => Some(Door::DeviceCode),
+            "authorize" => Some(Door::Authorize),
+            "token" => Some(Door::Token),
+            _ => None,
+        }
+    }
 }
 
 /// Where in the dialogue with the submission server.
@@ -124,6 +148,12 @@ pub enum Answer {
     Raw(u16, String),
     /// An error of Microsoft's shape; the number decides `error`, status and `suberror`.
     Aadsts(u32),
+    /// The same with another `error` than the number usually has.
+    Worded(u32, &'static str),
+    /// The same with the number written in another way.
+    Numbered(u32, Numbers),
+    /// An error in a shape that other services have: status, code and text.
+    Shaped(Shape, u16, &'static str, &'static str),
     /// 200 with the page of a captive portal.
     Html200,
     /// A company proxy: 403 or 407 with HTML.
@@ -132,6 +162,8 @@ pub enum Answer {
     Redirect(u16, String),
     /// 429, with or without Retry-After.
     Throttled(Option<u32>),
+    /// This status, with an error in the shape that the address has for it.
+    Status(u16),
     /// 5xx with HTML.
     ServerError(u16),
     /// TCP reset after the request was read.
@@ -146,6 +178,12 @@ pub enum Answer {
     EndlessBody,
     EndlessHeaders,
 
+    /// The right answer with this in front: a byte order mark, blanks, empty lines.
+    Behind(&'static str),
+    /// The right answer, whose `Date` is so many seconds ahead.
+    ClockAhead(i64),
+    /// The right answer with this member, as JSON text; empty leaves it out.
+    Member(&'static str, &'static str),
     NoAccessToken,
     NoRefreshToken,
     NullRefreshToken,
@@ -167,6 +205,26 @@ pub enum Answer {
     NoPermission,
 }
 
+/// How an error tells its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// `"error_codes": ["50173"]`.
+    Text,
+    /// In `error_description` alone.
+    InTextOnly,
+}
+
+/// How an error is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `{"error", "error_description"}`, as IMDS.
+    Flat,
+    /// `{"statusCode", "message"}`, as App Service.
+    AppService,
+    /// `{"error": {"code", "message"}}`, as Graph and Service Fabric.
+    Nested,
+}
+
 impl Fault {
     /// Once, then never again.
     pub fn once(self) -> Plan {
@@ -179,6 +237,11 @@ impl Fault {
             left: Some(count),
             ..Plan::from(self)
         }
+    }
+
+    /// At this chance alone, counted from 1.
+    pub fn nth(self, count: u32) -> Plan {
+        self.after(count - 1).once()
     }
 
     /// Only after so many chances were passed by.

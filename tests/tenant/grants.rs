@@ -1,13 +1,19 @@
 //! The token endpoint's judgement of a request: a token, or the number of an error.
 
-use super::scope::{self, Grant};
-use super::state::Shared;
-use super::tokens::{Claims, GRAPH};
+use super::aadsts::Refusal;
+use super::client::{self, APPLICATION};
+use super::device::Wait;
+use super::issue::Issue;
+use super::setup::AppPermission;
+use super::state::{Shared, SignedIn};
+use super::tokens::Claims;
 use super::{Answer, authorize, clock, device};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// The tenant of all personal accounts.
+const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 /// A token request, taken apart.
 pub struct Ask<'a> {
@@ -17,10 +23,27 @@ pub struct Ask<'a> {
     pub v1: bool,
     /// `Authorization`, if it came.
     pub basic: Option<&'a str>,
+    /// When it was read.
+    pub at: Instant,
+    /// The address that it was sent to, without the query.
+    pub url: &'a str,
+}
+
+impl From<Refusal> for Wait {
+    fn from(refusal: Refusal) -> Wait {
+        Wait::Refused(refusal)
+    }
+}
+
+impl From<u32> for Wait {
+    fn from(code: u32) -> Wait {
+        Wait::Refused(code.into())
+    }
 }
 
 impl Ask<'_> {
-    fn value(&self, name: &str) -> Option<&str> {
+    /// A parameter that is there and not empty.
+    pub fn value(&self, name: &str) -> Option<&str> {
         self.form
             .get(name)
             .map(String::as_str)
@@ -30,50 +53,57 @@ impl Ask<'_> {
     fn needs(&self, name: &str) -> Result<&str, u32> {
         self.value(name).ok_or(900_144)
     }
+}
 
-    /// Id and secret from HTTP Basic (RFC 6749 section 2.3.1), where they may stand too.
-    fn credentials(&self) -> (Option<String>, Option<String>) {
-        let basic = self
-            .basic
-            .and_then(|value| value.strip_prefix("Basic "))
-            .and_then(|value| STANDARD.decode(value).ok())
-            .and_then(|octets| String::from_utf8(octets).ok());
-        match basic.as_deref().and_then(|text| text.split_once(':')) {
-            Some((client, secret)) => (Some(client.to_owned()), Some(secret.to_owned())),
-            None => (
-                self.value("client_id").map(str::to_owned),
-                self.value("client_secret").map(str::to_owned),
-            ),
-        }
-    }
+/// With what the application proved itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    None,
+    Secret,
+    Certificate,
+    Federated,
 }
 
 /// The answer to a token request; `twist` is a fault that spoils an otherwise good answer.
-pub fn token(shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Result<Value, u32> {
-    segment(shared, ask.tenant)?;
+pub fn token(shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Result<Value, Wait> {
     let kind = ask.needs("grant_type")?;
-    if !ask.v1 && ask.form.contains_key("resource") {
-        return Err(901_002);
+    let any = ["common", "organizations", "consumers"];
+    if kind == APPLICATION && any.contains(&ask.tenant) {
+        return Err(9_001_023.into());
     }
-    client(shared, ask, kind)?;
-    let grant = match kind {
-        "refresh_token" => refreshed(shared, ask)?,
-        "client_credentials" => return Ok(application(shared, ask)?.answer(shared, ask, twist)),
-        "urn:ietf:params:oauth:grant-type:device_code" if !ask.v1 => {
-            device::poll(shared, ask.needs("device_code")?)?
+    segment(shared, ask.tenant)?;
+    if !ask.v1 && ask.form.contains_key("resource") {
+        return Err(901_002.into());
+    }
+    let credential = client::authenticate(shared, ask, kind)?;
+    let with_secret = credential != Credential::None;
+    let signed_in = match kind {
+        "refresh_token" => refreshed(shared, ask, with_secret)?,
+        APPLICATION => {
+            let issue = application(shared, ask, credential)?;
+            return Ok(issue.answer(shared, ask, twist));
         }
-        "device_code" if ask.v1 => device::poll(shared, ask.needs("code")?)?,
-        "authorization_code" => authorize::redeem(shared, ask.form)?,
-        _ => return Err(70_003),
+        "urn:ietf:params:oauth:grant-type:device_code" if !ask.v1 => {
+            device::poll(shared, ask.needs("device_code")?, ask.at)?
+        }
+        "device_code" if ask.v1 => device::poll(shared, ask.needs("code")?, ask.at)?,
+        "authorization_code" => authorize::redeem(shared, ask)?,
+        _ => return Err(70_003.into()),
     };
-    let claims = delegated(shared, &grant);
-    Ok(Issue { claims, grant }.answer(shared, ask, twist))
+    let signed_in = SignedIn {
+        with_secret,
+        ..signed_in
+    };
+    let claims = delegated(shared, &signed_in);
+    Ok(Issue { claims, signed_in }.answer(shared, ask, twist))
 }
 
 /// The first segment of the path names this tenant, or any.
 pub fn segment(shared: &Shared, tenant: &str) -> Result<(), u32> {
     let setup = &shared.setup;
     match tenant {
+        "consumers" | PERSONAL if setup.personal => Ok(()),
+        "organizations" if setup.personal => Err(500_208),
         "organizations" => Ok(()),
         "common" => Err(50_194),
         "consumers" => Err(9_002_332),
@@ -84,7 +114,7 @@ pub fn segment(shared: &Shared, tenant: &str) -> Result<(), u32> {
 }
 
 /// The claims of a token for the signed-in user.
-pub fn delegated(shared: &Shared, grant: &Grant) -> Claims {
+pub fn delegated(shared: &Shared, signed_in: &SignedIn) -> Claims {
     let now = clock::seconds();
     let setup = &shared.setup;
     // Microsoft draws the lifetime between 60 and 90 minutes.
@@ -92,147 +122,77 @@ pub fn delegated(shared: &Shared, grant: &Grant) -> Claims {
         .token_lifetime
         .unwrap_or_else(|| 3_600 + clock::number(1_800));
     Claims {
-        audience: grant.audience.clone(),
-        scopes: grant.permissions.clone(),
+        audience: signed_in.grant.audience.clone(),
+        scopes: signed_in.grant.permissions.clone(),
         roles: Vec::new(),
-        user: Some(setup.user.clone()),
+        user: Some(signed_in.user.clone()),
         tenant: setup.tenant_id.clone(),
         client: setup.client_id.clone(),
         not_before: now,
         expires: now + lifetime,
         padding: setup.token_padding,
+        object_id: "5b1e1c51-7f2b-4a0e-a8f6-0d7c6f5f4d11".to_owned(),
+        proof: if signed_in.with_secret { "1" } else { "0" },
     }
 }
 
-/// Who asks, and whether it may and must show a secret.
-fn client(shared: &Shared, ask: &Ask, kind: &str) -> Result<(), u32> {
-    let setup = &shared.setup;
-    let (client, secret) = ask.credentials();
-    if client.ok_or(900_144_u32)? != setup.client_id {
-        return Err(700_016);
-    }
-    let confidential = setup.confidential || kind == "client_credentials";
-    match secret {
-        None if confidential => Err(7_000_218),
-        Some(_) if !confidential => Err(700_025),
-        Some(secret) if secret != setup.client_secret => Err(7_000_215),
-        _ => Ok(()),
-    }
-}
-
-fn refreshed(shared: &Shared, ask: &Ask) -> Result<Grant, u32> {
+fn refreshed(shared: &Shared, ask: &Ask, with_secret: bool) -> Result<SignedIn, u32> {
     let token = ask.needs("refresh_token")?;
     let mut ledger = shared.ledger();
     let known = ledger.refresh_tokens.get_mut(token).ok_or(70_000_u32)?;
     if known.revoked {
         return Err(50_173);
     }
+    match (known.of.with_secret, with_secret) {
+        (true, false) => return Err(7_000_218),
+        (false, true) => return Err(700_025),
+        _ => {}
+    }
     let grant = match (ask.v1, ask.value("scope")) {
-        (true, _) if ask.value("resource").is_some() => scope::grant_v1(ask.value("resource"))?,
-        (false, Some(scope)) => scope::grant(scope)?,
-        _ => known.grant.clone(),
+        (true, _) if ask.value("resource").is_some() => {
+            shared.setup.cloud.grant_v1(ask.value("resource"))?
+        }
+        (false, Some(scope)) => shared.setup.cloud.grant(scope)?,
+        _ => known.of.grant.clone(),
     };
     known.revoked = shared.setup.old_refresh_tokens_die && grant.offline;
-    Ok(grant)
+    Ok(SignedIn {
+        grant,
+        ..known.of.clone()
+    })
 }
 
 /// A token of the application itself, without a user and without a refresh token.
-fn application(shared: &Shared, ask: &Ask) -> Result<Issue, u32> {
-    if ask.tenant == "organizations" {
-        return Err(9_001_023);
-    }
+fn application(shared: &Shared, ask: &Ask, credential: Credential) -> Result<Issue, u32> {
     let mut grant = match ask.value("scope") {
-        _ if ask.v1 => scope::grant_v1(Some(ask.needs("resource")?))?,
-        Some(wanted) if wanted.ends_with("/.default") => scope::grant(wanted)?,
+        _ if ask.v1 => shared.setup.cloud.grant_v1(Some(ask.needs("resource")?))?,
+        Some(wanted) if wanted.ends_with("/.default") && !wanted.contains(' ') => {
+            shared.setup.cloud.grant(wanted)?
+        }
         _ => return Err(1_002_012),
     };
     grant.offline = false;
-    let mut claims = delegated(shared, &grant);
+    let signed_in = SignedIn {
+        grant,
+        ..shared.first_leg()
+    };
+    let mut claims = delegated(shared, &signed_in);
+    become_application(shared, &mut claims);
+    claims.proof = match credential {
+        Credential::Secret => "1",
+        _ => "2",
+    };
+    Ok(Issue { claims, signed_in })
+}
+
+/// Takes the user out, and puts in what the application itself may do.
+pub fn become_application(shared: &Shared, claims: &mut Claims) {
     claims.user = None;
     claims.scopes.clear();
-    if grant.audience != GRAPH {
+    claims.object_id.clone_from(&shared.setup.object_id);
+    if claims.audience != shared.setup.cloud.graph()
+        && shared.setup.app_permission == AppPermission::SendAsApp
+    {
         claims.roles.push("SMTP.SendAsApp".to_owned());
-    }
-    Ok(Issue { claims, grant })
-}
-
-/// A token about to be issued.
-struct Issue {
-    claims: Claims,
-    grant: Grant,
-}
-
-impl Issue {
-    fn answer(mut self, shared: &Shared, ask: &Ask, twist: Option<&Answer>) -> Value {
-        if let Some(twist) = twist {
-            spoil(&mut self.claims, twist);
-        }
-        let token = shared.mint.token(&self.claims);
-        let mut ledger = shared.ledger();
-        ledger.secrets.push(token.clone());
-        let lifetime = self.claims.expires - clock::seconds();
-        let mut answer = json!({ "token_type": "Bearer", "access_token": token });
-        if ask.v1 {
-            answer["scope"] = json!(self.grant.permissions.join(" "));
-            answer["resource"] = json!(self.grant.audience);
-            answer["expires_in"] = json!(lifetime.to_string());
-            answer["ext_expires_in"] = json!(lifetime.to_string());
-            answer["expires_on"] = json!(self.claims.expires.to_string());
-            answer["not_before"] = json!(self.claims.not_before.to_string());
-        } else {
-            answer["scope"] = json!(self.grant.scope());
-            answer["expires_in"] = json!(lifetime);
-            answer["ext_expires_in"] = json!(lifetime);
-        }
-        if self.grant.offline {
-            answer["refresh_token"] = json!(ledger.issue_refresh_token(self.grant.clone()));
-        }
-        if let Some(twist) = twist {
-            disfigure(&mut answer, twist);
-        }
-        answer
-    }
-}
-
-/// Faults that sit in the token.
-fn spoil(claims: &mut Claims, twist: &Answer) {
-    match twist {
-        Answer::WrongUser => claims.user = Some("admin@contoso.test".to_owned()),
-        Answer::WrongTenant => claims.tenant = clock::guid(),
-        Answer::GraphAudience => GRAPH.clone_into(&mut claims.audience),
-        Answer::NoPermission => claims.scopes = vec!["User.Read".to_owned()],
-        Answer::ExpiredToken => {
-            claims.not_before -= 7_200;
-            claims.expires = clock::seconds() - 3_600;
-        }
-        _ => {}
-    }
-}
-
-/// Faults that sit in the answer around the token.
-fn disfigure(answer: &mut Value, twist: &Answer) {
-    let members = answer.as_object_mut().unwrap();
-    let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
-    match twist {
-        Answer::NoAccessToken => drop(members.remove("access_token")),
-        Answer::NoRefreshToken => drop(members.remove("refresh_token")),
-        Answer::NullRefreshToken => drop(set("refresh_token", Value::Null)),
-        Answer::EmptyRefreshToken => drop(set("refresh_token", json!(""))),
-        Answer::ExpiresIn("") => drop(members.remove("expires_in")),
-        Answer::ExpiresIn(text) => drop(set("expires_in", serde_json::from_str(text).unwrap())),
-        Answer::ExpiredToken => drop(set("expires_in", json!(3_599))),
-        Answer::NotBeforeAhead => {
-            set("not_before", json!((clock::seconds() + 3_600).to_string()));
-        }
-        Answer::TokenType(text) => drop(set("token_type", json!(text))),
-        Answer::TokenWith(letter) => {
-            let token = members["access_token"].as_str().unwrap().to_owned();
-            let (left, right) = token.split_at(token.len() / 2);
-            members.insert(
-                "access_token".to_owned(),
-                json!(format!("{left}{letter}{right}")),
-            );
-        }
-        _ => {}
     }
 }

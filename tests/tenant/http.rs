@@ -4,6 +4,7 @@ use super::clock;
 use super::wire::Wire;
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Instant;
 
 const HEAD_MAX: usize = 64 << 10;
 const BODY_MAX: usize = 1 << 20;
@@ -16,6 +17,8 @@ pub struct Request {
     pub query: String,
     pub fields: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// When its head was read.
+    pub at: Instant,
 }
 
 impl Request {
@@ -60,6 +63,7 @@ impl Request {
             query: query.to_owned(),
             fields,
             body: Vec::new(),
+            at: Instant::now(),
         })
     }
 
@@ -88,6 +92,17 @@ pub fn form(text: &str) -> Option<BTreeMap<String, String>> {
         }
     }
     Some(form)
+}
+
+/// A text as a value of a form or query.
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|octet| match octet {
+            b'-' | b'.' | b'_' | b'~' => char::from(octet).to_string(),
+            _ if octet.is_ascii_alphanumeric() => char::from(octet).to_string(),
+            _ => format!("%{octet:02X}"),
+        })
+        .collect()
 }
 
 fn decoded(text: &str) -> Option<String> {
@@ -153,15 +168,21 @@ impl Response {
         self
     }
 
-    /// The octets to send.
-    pub fn octets(&self) -> Vec<u8> {
+    /// The same with a text before its body.
+    pub fn behind(mut self, text: &str) -> Response {
+        self.body.insert_str(0, text);
+        self
+    }
+
+    /// The octets to send, by a clock that is so many seconds ahead.
+    pub fn octets(&self, ahead: i64) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.fields {
             text += &format!("{name}: {value}\r\n");
         }
         text += &format!(
             "Date: {}\r\nContent-Length: {}\r\n",
-            clock::http_date(),
+            clock::http_date(ahead),
             self.body.len()
         );
         text += "\r\n";

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --example demo                     a sample message, as PHP's mail() writes it
 //! cargo run --example demo < message           that message
+//! cargo run --example demo -- login            the sign-in with a code on another device, then the sample
 //! cargo run --example demo -- --keep           the tenant stays up for commands by hand
 //! ```
 #![allow(
@@ -24,9 +25,9 @@ mod tenant;
 use host::Host;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
-use tenant::Tenant;
+use tenant::{Setup, SignIn, Tenant};
 
 /// What `mail($to, $subject, $body, $headers)` of PHP 8 hands over: CRLF header, LF body.
 const SAMPLE: &str = "To: ops@contoso.test\r\n\
@@ -40,9 +41,11 @@ const SAMPLE: &str = "To: ops@contoso.test\r\n\
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let keep = arguments.iter().any(|word| word == "--keep");
-    if let Some(unknown) = arguments.iter().find(|word| *word != "--keep") {
-        eprintln!("demo: unknown word {unknown}\ndemo: the only one is --keep");
+    let asked = |wanted: &str| arguments.iter().any(|word| word == wanted);
+    let (keep, by_code) = (asked("--keep"), asked("login"));
+    let mut words = arguments.iter();
+    if let Some(unknown) = words.find(|word| !["--keep", "login"].contains(&word.as_str())) {
+        eprintln!("demo: unknown word {unknown}\ndemo: there are login and --keep");
         return ExitCode::from(64);
     }
     let Some(binary) = build() else {
@@ -52,7 +55,10 @@ fn main() -> ExitCode {
     let message = piped_in().unwrap_or_else(|| SAMPLE.as_bytes().to_vec());
 
     heading("A simulated Microsoft 365 tenant starts on loopback");
-    let tenant = Tenant::start();
+    let tenant = Tenant::with(Setup {
+        sign_in: SignIn::Person,
+        ..Setup::default()
+    });
     println!("token endpoint   {}", tenant.token_url());
     println!(
         "submission       {}:{}, STARTTLS",
@@ -61,14 +67,15 @@ fn main() -> ExitCode {
     );
     println!("mailbox          {}", tenant.mailbox());
 
-    heading("The administrator signs in: sendmail365 login --import -");
     let host = Host::configured(&binary, &tenant);
-    let signed_in = host.run(
-        "sendmail365",
-        ["login", "--import", "-"],
-        tenant.refresh_token(),
-    );
-    print!("{}{}", signed_in.stdout, signed_in.stderr);
+    if by_code {
+        sign_in_by_code(&host, &tenant);
+    } else {
+        heading("The administrator signs in: sendmail365 login --import -");
+        let token = tenant.refresh_token();
+        let signed_in = host.run("sendmail365", ["login", "--import", "-"], token);
+        print!("{}{}", signed_in.stdout, signed_in.stderr);
+    }
 
     heading("A caller hands a message to sendmail -t -i");
     print!("{}", shown(&message));
@@ -102,6 +109,24 @@ fn main() -> ExitCode {
         (0, true) => ExitCode::FAILURE,
         (code, _) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
     }
+}
+
+/// The administrator at his terminal, and the person with a telephone.
+fn sign_in_by_code(host: &Host, tenant: &Tenant) {
+    heading("The administrator signs in: sendmail365 login");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            tenant.wait_for_polls(2);
+            let code = tenant.user_code(1);
+            let user = tenant.user();
+            println!("\n-- {user} opens the page on a telephone, types {code} and agrees");
+            tenant.approve(&code);
+        });
+        let mut command = host.command("sendmail365", ["login"]);
+        if let Err(error) = command.stdin(Stdio::null()).status() {
+            eprintln!("demo: {error}");
+        }
+    });
 }
 
 /// Builds the program beside this one, since running an example does not.

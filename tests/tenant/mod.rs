@@ -1,7 +1,9 @@
-//! A simulated Microsoft 365 tenant on loopback: sign-in over HTTPS and submission over SMTP.
+//! A simulated Microsoft 365 tenant on loopback: sign-in over HTTPS, submission over SMTP, and the
+//! addresses that hand tokens to machines.
 //!
-//! It is a peer that can say no. It checks what Microsoft checks (client, tenant, scope, audience,
-//! user, SMTP AUTH switches, sender, From, line ends, limits) and answers in Microsoft's words.
+//! It is a peer that can say no. It checks what Microsoft checks (client, secret, assertion, tenant,
+//! scope, audience, redirect URI, PKCE, polling, user, SMTP AUTH switches, permissions, sender, From,
+//! line ends, limits) and answers in Microsoft's words.
 //!
 //! ```text
 //! let tenant = Tenant::start();
@@ -11,6 +13,12 @@
 //! tenant.recover();
 //! assert_eq!(tenant.received()[0].recipients, ["ops@example.com"]);
 //! println!("{}", tenant.dialogue());
+//!
+//! tenant.sign_in(SignIn::Person);      // login by device code: the test is the person
+//! tenant.approve(&tenant.user_code(1));
+//! let page = tenant.open(&url);        // login by browser: the page, and the way back
+//! let back = tenant.accept(&page, tenant.user()).location;
+//! tenant.metadata(Metadata::Imds);     // instead of http://169.254.169.254
 //! ```
 //!
 //! Decided where Microsoft's behaviour is not known, or differs by customer:
@@ -20,6 +28,12 @@
 //! - A client that pipelines where it must not is told so with 503 5.5.0, and cut off.
 //! - A line over 998 octets, and 8-bit text without BODY=8BITMIME, are refused at the end of data.
 //! - A failed AUTH is answered at once, not after Microsoft's five seconds.
+//! - A device code that is unknown or used up is told with number 70000.
+//! - The authorize page wants PKCE with S256 from everybody. A code that was shown with anything
+//!   wrong beside it is used up.
+//! - Which number is told for each fault of an assertion; what Microsoft leaves open there is
+//!   taken strictly, see `assertion.rs`.
+//! - A wrong identity header is answered with 401, and a parameter that is not known with 400.
 
 #![allow(
     dead_code,
@@ -33,18 +47,28 @@
 
 mod aadsts;
 mod address;
+mod assertion;
 mod auth;
 mod authorize;
+mod browser;
 mod certificates;
+mod client;
 mod clock;
 mod delivery;
 mod device;
 mod endpoint;
 mod faults;
+mod federation;
 mod grants;
 mod http;
+mod identity;
+mod issue;
+pub mod keys;
+mod leaks;
 mod listener;
 mod message;
+mod metadata;
+mod registered;
 mod replies;
 mod scope;
 mod setup;
@@ -53,18 +77,24 @@ mod submission;
 mod tokens;
 mod transaction;
 mod transcript;
+mod visitor;
 mod wire;
 
+pub use browser::Browser;
 pub use certificates::{Flaw, TlsVersions};
-pub use device::SignIn;
-pub use faults::{Act, Answer, Fault, Leg, Plan, Stage};
-pub use setup::Setup;
+pub use device::{Device, Poll, SignIn};
+pub use faults::{Act, Answer, Door, Fault, Leg, Numbers, Plan, Shape, Stage};
+pub use federation::Federation;
+pub use metadata::{Metadata, MetadataRequest, UserAssigned};
+pub use scope::Cloud;
+pub use setup::{AppPermission, IntervalForm, Setup, Thumbprint};
 pub use state::{Delivered, SmtpAuth, TokenRequest};
 pub use tokens::{ACCESS_TOKEN_CANARY, Claims, GRAPH, OUTLOOK, REFRESH_TOKEN_CANARY};
 pub use transcript::{Connection, Direction, Event};
+pub use visitor::Page;
 
 use listener::Listener;
-use scope::Grant;
+use metadata::Listeners;
 use state::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,6 +108,7 @@ pub struct Tenant {
     shared: Arc<Shared>,
     endpoint: Listener,
     submission: Listener,
+    metadata: Listeners,
 }
 
 impl Tenant {
@@ -93,6 +124,7 @@ impl Tenant {
         Tenant {
             endpoint: Listener::start(move |tcp| endpoint::serve(&signing_in, tcp)),
             submission: Listener::start(move |tcp| submission::serve(&submitting, tcp)),
+            metadata: Listeners::default(),
             shared,
         }
     }
@@ -170,7 +202,7 @@ impl Tenant {
     pub fn issue_refresh_token(&self) -> String {
         self.shared
             .ledger()
-            .issue_refresh_token(Grant::of_first_leg())
+            .issue_refresh_token(self.shared.first_leg())
     }
 
     /// "Revoke sessions": all refresh tokens so far are answered with AADSTS50173.
@@ -184,7 +216,7 @@ impl Tenant {
 
     /// The claims of a good token, to be changed and minted.
     pub fn claims(&self) -> Claims {
-        grants::delegated(&self.shared, &Grant::of_first_leg())
+        grants::delegated(&self.shared, &self.shared.first_leg())
     }
 
     /// A token with these claims, signed by the tenant.
@@ -270,6 +302,7 @@ impl Tenant {
         ledger.received.clear();
         ledger.connections.clear();
         ledger.token_requests.clear();
+        ledger.metadata_requests.clear();
     }
 
     /// All that was said, for people; secrets are cut out.
@@ -286,27 +319,15 @@ impl Tenant {
         text
     }
 
-    /// The first secret that stands in a text: a token, the client secret, an AUTH response, whole
-    /// or in large part. For tests that nothing leaks into logs, queue files and error texts.
+    /// The first secret that stands in a text, whole or in large part: tokens, codes, verifiers,
+    /// assertions, AUTH responses, the client secret, private keys, what machines show to get a
+    /// token. For tests that nothing leaks into logs, queue files and error texts.
     pub fn leak_in(&self, text: &[u8]) -> Option<String> {
-        let ledger = self.shared.ledger();
-        let canaries = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"];
-        let parts = ledger.secrets.iter().flat_map(|secret| {
-            let middle = secret.len() / 2;
-            [
-                secret.get(..40),
-                secret.get(middle..middle + 40),
-                Some(secret.as_str()),
-            ]
-        });
-        canaries
-            .into_iter()
-            .chain(parts.flatten().filter(|part| !part.is_empty()))
-            .find(|part| {
-                text.windows(part.len())
-                    .any(|window| window == part.as_bytes())
-            })
+        let mut secrets = [ACCESS_TOKEN_CANARY, REFRESH_TOKEN_CANARY, "CANARY-SECRET"]
             .map(str::to_owned)
+            .to_vec();
+        secrets.extend(self.shared.ledger().secrets.iter().cloned());
+        leaks::first(&secrets, text)
     }
 }
 

@@ -1,16 +1,29 @@
 //! What the tenant's two servers share, and what the tests read.
 
 use super::certificates::{Authority, TlsVersions};
-use super::device::Device;
+use super::device::{Device, SignIn};
 use super::faults::Schedule;
+use super::metadata::{Challenge, MetadataRequest};
 use super::scope::Grant;
-use super::tokens::Mint;
+use super::tokens::{Claims, Mint};
 use super::transcript::Connection;
-use super::{Setup, tokens};
+use super::{Setup, clock, keys, tokens};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+/// Parameters of a token request that are secrets.
+const SECRET_PARAMETERS: [&str; 6] = [
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "refresh_token",
+];
+/// Shorter ones are a test's own words.
+const SECRET_MIN: usize = 40;
 
 /// A message that the tenant took.
 #[derive(Clone, Debug)]
@@ -72,10 +85,19 @@ pub enum SmtpAuth {
     DisabledForMailbox,
 }
 
+/// A sign-in that came to its end.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub grant: Grant,
+    pub user: String,
+    /// The application showed its secret or its certificate with it.
+    pub with_secret: bool,
+}
+
 /// Whether a refresh token still works, and for what it stands.
 #[derive(Clone, Debug)]
 pub struct Refresh {
-    pub grant: Grant,
+    pub of: SignedIn,
     pub revoked: bool,
 }
 
@@ -91,9 +113,19 @@ pub struct Ledger {
     pub token_requests: Vec<TokenRequest>,
     pub refresh_tokens: BTreeMap<String, Refresh>,
     pub newest_refresh_token: String,
+    /// Access tokens that do not say themselves what they are good for.
+    pub opaque_tokens: BTreeMap<String, Claims>,
     /// Everything that must never be seen outside: tokens, secret, AUTH responses.
     pub secrets: Vec<String>,
-    pub devices: BTreeMap<String, Device>,
+    /// What becomes of new device codes, instead of what the setup says.
+    pub sign_in: Option<SignIn>,
+    /// Device codes in the order they were asked for.
+    pub devices: Vec<(String, Device)>,
+    pub metadata_requests: Vec<MetadataRequest>,
+    /// What Arc's agent wants to see.
+    pub challenge: Challenge,
+    /// `jti` of assertions.
+    pub assertion_ids: BTreeSet<String>,
     pub codes: BTreeMap<String, super::authorize::Code>,
     pub sessions: usize,
     /// Submission sessions that have signed in and not ended.
@@ -110,6 +142,10 @@ pub struct Shared {
     pub authority: Authority,
     pub mint: Mint,
     pub stop: Arc<AtomicBool>,
+    /// What App Service wants to see.
+    pub identity_header: String,
+    /// Client id of the machine's own identity.
+    pub system_identity: String,
     ledger: Mutex<Ledger>,
     calm: Condvar,
 }
@@ -121,15 +157,31 @@ impl Shared {
             authority: Authority::new("Contoso Test Root CA"),
             mint: Mint::new(),
             stop: Arc::default(),
+            identity_header: format!("CANARY-IH-{}", clock::text(50)),
+            system_identity: clock::guid(),
             ledger: Mutex::default(),
             calm: Condvar::new(),
             setup,
         };
+        let first = shared.first_leg();
         let mut ledger = shared.ledger();
         ledger.secrets.push(shared.setup.client_secret.clone());
-        ledger.issue_refresh_token(Grant::of_first_leg());
+        ledger.secrets.push(shared.identity_header.clone());
+        ledger
+            .secrets
+            .extend(keys::secret_lines().map(str::to_owned));
+        ledger.issue_refresh_token(first);
         drop(ledger);
         shared
+    }
+
+    /// The user's own sign-in, as it should be.
+    pub fn first_leg(&self) -> SignedIn {
+        SignedIn {
+            grant: self.setup.cloud.first_leg(),
+            user: self.setup.user.clone(),
+            with_secret: self.setup.confidential,
+        }
     }
 
     /// What changes. Never held across input or output.
@@ -172,16 +224,20 @@ impl Shared {
 }
 
 impl Ledger {
+    /// Adds what a client sent and nobody else may see, also where the tenant did not make it.
+    pub fn learn_secrets(&mut self, form: &BTreeMap<String, String>) {
+        for name in SECRET_PARAMETERS {
+            let secret = form.get(name).filter(|text| text.len() >= SECRET_MIN);
+            self.secrets.extend(secret.cloned());
+        }
+    }
+
     /// A new refresh token, beside the old ones.
-    pub fn issue_refresh_token(&mut self, grant: Grant) -> String {
+    pub fn issue_refresh_token(&mut self, of: SignedIn) -> String {
         let token = tokens::refresh_token();
-        self.refresh_tokens.insert(
-            token.clone(),
-            Refresh {
-                grant,
-                revoked: false,
-            },
-        );
+        let revoked = false;
+        self.refresh_tokens
+            .insert(token.clone(), Refresh { of, revoked });
         self.newest_refresh_token.clone_from(&token);
         self.secrets.push(token.clone());
         token

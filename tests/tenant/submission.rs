@@ -5,6 +5,7 @@ use super::certificates::Flaw;
 use super::clock;
 use super::faults::{Act, Fault, Leg, Stage};
 use super::state::{Delivered, Shared};
+use super::tokens::Holder;
 use super::transaction::{Features, Transaction};
 use super::transcript::Connection;
 use super::wire::Wire;
@@ -28,6 +29,8 @@ pub struct Session<'a> {
     pub tls: bool,
     pub greeted: bool,
     pub user: Option<String>,
+    /// Whose token it signed in with.
+    pub holder: Holder,
     pub transaction: Option<Transaction>,
     pub ended: bool,
     pub log: Arc<Mutex<Connection>>,
@@ -54,6 +57,7 @@ pub fn serve(shared: &Shared, tcp: TcpStream) {
         tls: false,
         greeted: false,
         user: None,
+        holder: Holder::User,
         transaction: None,
         ended: false,
         log,

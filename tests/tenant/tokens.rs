@@ -1,6 +1,7 @@
 //! Access tokens as Microsoft makes them, and how Exchange looks at them.
 
 use super::clock;
+use super::setup::{AppPermission, Setup};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
@@ -8,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 /// Resource that may send.
 pub const OUTLOOK: &str = "https://outlook.office.com";
-const OUTLOOK_365: &str = "https://outlook.office365.com";
 /// Resource that must not be accepted for SMTP.
 pub const GRAPH: &str = "https://graph.microsoft.com";
 const EXCHANGE_APP: &str = "00000002-0000-0ff1-ce00-000000000000";
@@ -44,6 +44,17 @@ pub struct Claims {
     pub expires: i64,
     /// Makes the token longer by about four letters for three.
     pub padding: usize,
+    /// `oid`: the user, or the service principal of the application.
+    pub object_id: String,
+    /// `appidacr`: `0` for a public client, `1` for a secret, `2` for a certificate.
+    pub proof: &'static str,
+}
+
+/// Whose token it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    User,
+    Application,
 }
 
 impl Claims {
@@ -56,9 +67,9 @@ impl Claims {
             "exp": self.expires,
             "aio": clock::text(FILLER + self.padding),
             "appid": self.client,
-            "appidacr": if self.user.is_some() { "0" } else { "1" },
+            "appidacr": self.proof,
             "ipaddr": "192.0.2.25",
-            "oid": "5b1e1c51-7f2b-4a0e-a8f6-0d7c6f5f4d11",
+            "oid": self.object_id,
             "puid": "10032002CANARYAT",
             "rh": clock::text(60),
             "sid": clock::guid(),
@@ -113,9 +124,9 @@ impl Mint {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The claims of a token that may submit as `user`; or what is wrong with it, which Exchange
+    /// Whose the token is, if it may submit as `user`; or what is wrong with it, which Exchange
     /// never tells.
-    pub fn admits(&self, token: &str, user: &str, tenant: &str) -> Result<(), String> {
+    pub fn admits(&self, token: &str, user: &str, setup: &Setup) -> Result<Holder, String> {
         let claims = self.verified(token)?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         let time = |name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
@@ -127,10 +138,10 @@ impl Mint {
             return Err("token is not valid yet".to_owned());
         }
         let audience = text("aud").trim_end_matches('/');
-        if ![OUTLOOK, OUTLOOK_365, EXCHANGE_APP].contains(&audience) {
+        if audience != EXCHANGE_APP && !setup.cloud.outlook().contains(&audience) {
             return Err(format!("audience of the token is {audience}"));
         }
-        if text("tid") != tenant {
+        if text("tid") != setup.tenant_id {
             return Err(format!("tenant of the token is {}", text("tid")));
         }
         let roles = claims
@@ -138,8 +149,14 @@ impl Mint {
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
-        if roles.contains(&json!("SMTP.SendAsApp")) {
-            return Ok(());
+        if text("idtyp") == "app" {
+            let granted = roles.contains(&json!("SMTP.SendAsApp"))
+                || setup.app_permission == AppPermission::Rbac;
+            return match (granted, setup.service_principal) {
+                (true, true) => Ok(Holder::Application),
+                (false, _) => Err("token does not hold SMTP.SendAsApp".to_owned()),
+                (_, false) => Err("Exchange knows no service principal of the client".to_owned()),
+            };
         }
         if !text("scp").split(' ').any(|scope| scope == "SMTP.Send") {
             return Err("token does not hold SMTP.Send".to_owned());
@@ -150,7 +167,7 @@ impl Mint {
                 text("upn")
             ));
         }
-        Ok(())
+        Ok(Holder::User)
     }
 
     fn verified(&self, token: &str) -> Result<Map<String, Value>, String> {
@@ -167,6 +184,11 @@ impl Mint {
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| foreign())?;
         serde_json::from_slice(&payload).map_err(|_| foreign())
     }
+}
+
+/// A new access token of a personal account, of which nobody can tell anything.
+pub fn opaque() -> String {
+    format!("EwB{}{ACCESS_TOKEN_CANARY}", clock::text(1_100))
 }
 
 /// A new refresh token; opaque, as Microsoft's are.

@@ -61,6 +61,8 @@ pub(super) fn tls(tenant: &Tenant, tcp: TcpStream) -> StreamOwned<ClientConnecti
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // Else the last part of a request waits for the answer to the part before.
+    tcp.set_nodelay(true).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), tcp)
 }
@@ -176,7 +178,8 @@ pub(super) fn get(tenant: &Tenant, path: &str) -> (u16, String, String) {
 fn exchange(tenant: &Tenant, request: &str, rest: &str) -> (u16, String, String) {
     let tcp = TcpStream::connect(("localhost", tenant.token_port())).unwrap();
     let mut stream = tls(tenant, tcp);
-    let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let port = tenant.token_port();
+    let head = format!("{request} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n");
     stream
         .write_all(format!("{head}{rest}").as_bytes())
         .unwrap();

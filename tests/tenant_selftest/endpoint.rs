@@ -1,7 +1,7 @@
 //! The token endpoint and its neighbours answer as Microsoft's do.
 
 use super::client::*;
-use crate::tenant::{Setup, SignIn, Tenant};
+use crate::tenant::{Setup, Tenant};
 use serde_json::Value;
 
 #[test]
@@ -139,75 +139,4 @@ fn an_application_gets_a_token_of_its_own() {
             .starts_with("535 ")
     );
     assert!(client.auth(tenant.mailbox(), token).starts_with("235 "));
-}
-
-#[test]
-fn a_device_is_signed_in_after_polling() {
-    let tenant = Tenant::with(Setup {
-        sign_in: SignIn::After(1),
-        ..Setup::default()
-    });
-    let base = format!("/{}/oauth2/v2.0", tenant.tenant_id());
-    let form = [("client_id", tenant.client_id()), ("scope", SCOPE)];
-    let (_, started) = json(&tenant, &format!("{base}/devicecode"), &form);
-    let form = [
-        ("client_id", tenant.client_id()),
-        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-        ("device_code", started["device_code"].as_str().unwrap()),
-    ];
-    let (_, answer) = json(&tenant, &format!("{base}/token"), &form);
-    assert_eq!(answer["error"], "authorization_pending");
-    let (status, answer) = json(&tenant, &format!("{base}/token"), &form);
-    assert_eq!(
-        (status, &answer["refresh_token"]),
-        (200, &Value::from(tenant.refresh_token()))
-    );
-}
-
-#[test]
-fn a_browser_comes_back_with_a_code_that_works_once() {
-    let tenant = Tenant::start();
-    // RFC 7636 appendix B.
-    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-    let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-    let base = format!("/{}/oauth2/v2.0", tenant.tenant_id());
-    let query = format!(
-        "client_id={}&response_type=code&redirect_uri=http%3A%2F%2Flocalhost%3A4711%2F&state=s&\
-         scope=https%3A%2F%2Foutlook.office.com%2FSMTP.Send%20offline_access&\
-         code_challenge={challenge}&code_challenge_method=S256",
-        tenant.client_id()
-    );
-    let authorize = |query: &str| get(&tenant, &format!("{base}/authorize?{query}"));
-    let (status, head, _) = authorize(&query);
-    assert_eq!(status, 302);
-    let (_, rest) = head
-        .split_once("\r\nLocation: http://localhost:4711/?code=")
-        .unwrap();
-    let (code, rest) = rest.split_once("&state=s").unwrap();
-    assert!(rest.starts_with('&'));
-    let mut form = vec![
-        ("client_id", tenant.client_id()),
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", "http://localhost:4711/"),
-        ("code_verifier", verifier),
-    ];
-    let path = format!("{base}/token");
-    assert_eq!(json(&tenant, &path, &form).0, 200);
-    assert_eq!(json(&tenant, &path, &form).1["error_codes"][0], 54_005);
-    let (_, head, _) = authorize(&query);
-    let code = head
-        .split_once("?code=")
-        .unwrap()
-        .1
-        .split('&')
-        .next()
-        .unwrap();
-    form[2].1 = code;
-    form[4].1 = "another";
-    assert_eq!(json(&tenant, &path, &form).1["error_codes"][0], 501_481);
-    assert_eq!(
-        authorize(&query.replace("localhost", "evil.example")).0,
-        400
-    );
 }

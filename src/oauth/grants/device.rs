@@ -78,7 +78,7 @@ pub(crate) fn read_code(ask: &Ask<'_>, reply: Reply) -> Result<DeviceCode, Failu
     match answer.and_then(|body| object(body)).and_then(code) {
         Some(code) => Ok(code),
         None => match ask.read(reply) {
-            Ok(_) => Err(ask.incomplete()),
+            Ok(_) => Err(ask.incomplete("a device code")),
             Err(failure) => Err(failure),
         },
     }
@@ -125,6 +125,9 @@ pub(crate) fn read_poll(ask: &Ask<'_>, reply: Reply) -> Polled {
         Ok(granted) => Polled::Granted(Box::new(granted)),
         Err(failure) if matches!(error.as_str(), "authorization_declined" | "access_denied") => {
             Polled::Failed(declined(failure))
+        }
+        Err(failure) if error == "bad_verification_code" => {
+            Polled::Failed(failure.fix("run `sendmail365 login` again, for a new code"))
         }
         Err(failure) if failure.fate() == Fate::Defer => Polled::Disturbed(failure),
         Err(failure) => Polled::Failed(failure),

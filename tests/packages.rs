@@ -1,0 +1,12 @@
+//! The packages: built of the program under test, then lived with in a clean Debian root.
+
+mod apparmor;
+mod beside;
+mod built;
+mod container;
+mod life;
+mod lint;
+mod mirror;
+mod root;
+mod rpm;
+mod users;
