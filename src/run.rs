@@ -1,9 +1,10 @@
 //! One call, one job, one outcome.
 
 mod access;
+mod verbs;
 
-use crate::admin::{aliases, check, doctor, explain, login, queue, verify};
-use crate::cli::{self, Doctor, Invocation, Invoked, Login, QueuePart, QueueRun, Submission};
+use crate::admin::{aliases, check, explain, queue, verify};
+use crate::cli::{self, Invocation, Invoked, QueuePart, QueueRun, Submission};
 use crate::config::Config;
 use crate::config::paths::locate;
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
@@ -178,7 +179,6 @@ impl<'a> Job<'a> {
             Ok(Invocation::Help) => stdio::say(&format!("{}\n", cli::help(program))),
             Ok(Invocation::Version) => stdio::say(&format!("{}\n", cli::version())),
             Ok(Invocation::Nothing) => {}
-            Ok(Invocation::Later { what, cure }) => return Err(later(what, cure)),
             Ok(Invocation::Login(wishes)) => return self.login(&wishes),
             Ok(Invocation::Explain(asked)) => return explain::perform(&asked),
             Ok(Invocation::Doctor(wishes)) => return self.doctor(&wishes),
@@ -186,6 +186,11 @@ impl<'a> Job<'a> {
                 let config = self.configure(work.config.as_deref())?;
                 return queue::perform(&work, &config, self.caller, self.now);
             }
+            Ok(Invocation::Status { config, json }) => {
+                return self.status(config.as_deref(), json);
+            }
+            Ok(Invocation::Test(trial)) => return self.test(&trial),
+            Ok(Invocation::Setup(wishes)) => return self.setup(wishes),
             Ok(Invocation::Submit(wishes)) => return self.submit(&wishes),
             Ok(Invocation::Preview(wishes)) => return self.preview(&wishes),
             Ok(Invocation::Verify(wishes)) => return self.verify(&wishes),
@@ -314,40 +319,6 @@ impl<'a> Job<'a> {
         ran
     }
 
-    fn login(&self, wishes: &Login) -> Result<Outcome, Failure> {
-        let named = wishes.config.as_deref();
-        if self.caller.uid != 0 && !locate(named).callers_own {
-            return Err(
-                Failure::new(Class::NoPermission, "this host is signed in by root only")
-                    .because("you are not root, and have no configuration of your own")
-                    .fix("run it as root, or name your configuration with -C"),
-            );
-        }
-        let config = self.configure_to_sign_in(named)?;
-        let journal = self.journal(&config.log);
-        login::login(wishes, &config, &journal)
-    }
-
-    /// Looks at all that can be looked at, settings that cannot be read included; at the files of this
-    /// host with the rights there are, and over the network with those of every sender.
-    fn doctor(&self, wishes: &Doctor) -> Result<Outcome, Failure> {
-        let named = wishes.config.as_deref();
-        let config = self.configure(named);
-        let patient = doctor::Patient {
-            location: &locate(named),
-            caller: self.caller,
-            host: &host_name(),
-            now: self.now,
-        };
-        let begun = doctor::begin(wishes, config.as_ref(), &patient);
-        let Ok(config) = config else {
-            return doctor::examine(begun, None, &patient);
-        };
-        let config = self.send_with(config, named)?;
-        let journal = self.journal(&config.log);
-        doctor::examine(begun, Some((&config, &journal)), &patient)
-    }
-
     fn journal<'l>(&self, log: &'l Log) -> Journal<'l> {
         Journal::new(log, &self.id, self.caller.uid, &self.caller.log_name())
     }
@@ -367,21 +338,12 @@ fn watch(verbose: bool) -> impl FnMut(Direction, &str) {
         let mark = match direction {
             Direction::Sent => ">>> ",
             Direction::Received => "",
+            Direction::Noted => "=== ",
         };
         if verbose {
             stdio::complain(&format!("{mark}{line}"));
         }
     }
-}
-
-/// The answer to a mode that is understood and not there.
-fn later(what: &str, cure: &str) -> Failure {
-    Failure::new(
-        Class::Software,
-        format!("{what} is not part of this version"),
-    )
-    .because("it sends messages, runs and tends the queue, takes over tokens, checks settings and explains errors, no more yet")
-    .fix(cure)
 }
 
 #[cfg(test)]

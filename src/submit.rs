@@ -11,6 +11,7 @@ mod offer;
 mod preview;
 mod ready;
 mod record;
+mod warnings;
 
 use crate::cli::{Delivery, Submission};
 use crate::config::Config;
@@ -36,6 +37,7 @@ pub use addressing::LocalNames;
 pub use counter::{Counter, farewell};
 pub use courier::run_queue;
 pub use record::failure_line;
+pub use warnings::{UNUSED_DAYS_MAX, Warning, warnings};
 
 /// What the job knows besides the message.
 pub struct Desk<'a> {

@@ -167,7 +167,7 @@ fn lay_out(host: &Host) {
         own(&host.path(below), 0, ACCOUNT, 0o750);
     }
     let tokens = ["token.0", "token.1", "token.lock"];
-    let state = ["slot.0", "slot.1", "breaker", "pace", "peers"];
+    let state = ["slot.0", "slot.1", "breaker", "pace", "peers", "rounds"];
     let files = tokens.map(|name| format!("etc/tokens/{name}")).into_iter();
     let files = files.chain(tokens.map(|name| format!("var/state/{name}")));
     let files = files.chain(state.map(|name| format!("var/state/{name}")));

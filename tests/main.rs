@@ -35,13 +35,16 @@ mod queue;
 mod queue_list;
 mod readme;
 mod security;
+mod setup;
 mod signals;
+mod status;
 mod stdio;
 mod submission;
 mod tenant;
 mod tenant_selftest;
 mod tidy;
 mod token;
+mod warnings;
 
 use std::fs::OpenOptions;
 use std::io::Write;

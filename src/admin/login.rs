@@ -5,6 +5,7 @@ mod device;
 mod import;
 mod qr;
 
+use crate::admin::quote::shell;
 use crate::cli::{Login, Way};
 use crate::config::Config;
 use crate::config::paths::locate;
@@ -89,12 +90,11 @@ fn summary(signed_in: &SignedIn, config: &Config, named: Option<&Path>) -> Strin
             or(&signed_in.client, &account.client_id)
         ),
     };
-    let option = named.map_or_else(String::new, |path| format!(" -C {}", path.display()));
-    let mailbox = printable(account.mailbox.as_bytes());
-    format!(
-        "{who}\nnext: send a message, such as: \
-         printf 'To: {mailbox}\\n\\nhello\\n' | sendmail{option} -t\n"
-    )
+    let option = named.map_or_else(String::new, |path| {
+        format!(" -C {}", shell(&path.to_string_lossy()))
+    });
+    let mailbox = shell(&printable(account.mailbox.as_bytes()));
+    format!("{who}\nnext: sendmail365 test{option} {mailbox}\n")
 }
 
 /// The timer of the host runs the host's queue only.

@@ -6,4 +6,8 @@ pub mod doctor;
 pub mod explain;
 pub mod login;
 pub mod queue;
+mod quote;
+pub mod setup;
+pub mod status;
+pub mod test;
 pub mod verify;

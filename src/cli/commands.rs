@@ -1,8 +1,11 @@
 //! The verbs of sendmail365, once: parser and help are read out of these rows.
 
+mod setup;
+
 use super::options::{Kind, Name, Opt, Takes, opt};
 use super::{
-    Doctor, Explain, Invocation, Login, QueueJob, QueueRun, QueueWork, Way, misuse, shown,
+    Doctor, Explain, Invocation, Login, QueueJob, QueueRun, QueueWork, Setup, Trial, Way, misuse,
+    shown,
 };
 use crate::outcome::Failure;
 use std::ffi::OsString;
@@ -15,7 +18,6 @@ pub(super) struct Verb {
     pub(super) operands: &'static str,
     pub(super) fits: fn(&[OsString]) -> bool,
     pub(super) options: &'static [Opt<Asked>],
-    pub(super) kind: Kind,
     pub(super) does: &'static str,
     pub(super) settle: fn(Asked) -> Result<Invocation, Failure>,
 }
@@ -33,6 +35,7 @@ pub(super) struct Asked {
     failed: bool,
     body: bool,
     verbose: bool,
+    setup: Setup,
 }
 
 /// The verbs.
@@ -42,7 +45,6 @@ pub(super) const VERBS: &[Verb] = &[
         operands: "",
         fits: <[OsString]>::is_empty,
         options: &[CONFIG, HELP, IMPORT, BROWSER, PASTE],
-        kind: Kind::Works,
         does: "Sign in with a code on another device, and store it.",
         settle: login,
     },
@@ -50,15 +52,7 @@ pub(super) const VERBS: &[Verb] = &[
         name: "doctor",
         operands: "",
         fits: <[OsString]>::is_empty,
-        options: &[
-            CONFIG,
-            HELP,
-            Opt {
-                kind: Kind::Works,
-                ..JSON
-            },
-        ],
-        kind: Kind::Works,
+        options: &[CONFIG, HELP, JSON],
         does: "Check everything in order, and tell what to do.",
         settle: |asked| {
             Ok(Invocation::Doctor(Doctor {
@@ -72,35 +66,32 @@ pub(super) const VERBS: &[Verb] = &[
         operands: "",
         fits: <[OsString]>::is_empty,
         options: &[CONFIG, HELP, JSON],
-        kind: Kind::Later,
-        does: "Show account, grant and queue.",
-        settle: |_| later("the command status"),
+        does: "Show account, sign-in, queue and what ends soon.",
+        settle: |asked| {
+            Ok(Invocation::Status {
+                config: asked.config,
+                json: asked.json,
+            })
+        },
     },
     Verb {
         name: "test",
         operands: "address",
         fits: |operands| operands.len() == 1,
         options: &[CONFIG, HELP],
-        kind: Kind::Later,
         does: "Send one message and show the way it took.",
-        settle: |_| later("the command test"),
+        settle: |asked| {
+            Ok(Invocation::Test(Trial {
+                config: asked.config,
+                addresses: asked.operands,
+            }))
+        },
     },
     Verb {
         name: "queue",
         operands: "[list | show id | resend id | drop id | run]",
         fits: fits_queue,
-        options: &[
-            CONFIG,
-            HELP,
-            Opt {
-                kind: Kind::Works,
-                ..JSON
-            },
-            FAILED,
-            BODY,
-            VERBOSE,
-        ],
-        kind: Kind::Works,
+        options: &[CONFIG, HELP, JSON, FAILED, BODY, VERBOSE],
         does: "Look after the queue.",
         settle: queue,
     },
@@ -108,24 +99,15 @@ pub(super) const VERBS: &[Verb] = &[
         name: "setup",
         operands: "",
         fits: <[OsString]>::is_empty,
-        options: &[CONFIG, HELP],
-        kind: Kind::Later,
-        does: "Write the settings, sign in, send a test.",
-        settle: |_| later("the command setup"),
+        options: setup::OPTIONS,
+        does: "Write the settings, show what to set up, sign in, send a test.",
+        settle: setup::settle,
     },
     Verb {
         name: "explain",
         operands: "text ...",
         fits: |operands| !operands.is_empty(),
-        options: &[
-            CONFIG,
-            HELP,
-            Opt {
-                kind: Kind::Works,
-                ..JSON
-            },
-        ],
-        kind: Kind::Works,
+        options: &[CONFIG, HELP, JSON],
         does: "Explain an AADSTS code, a reply or a line of a log.",
         // Settings that are broken must not keep anybody from it, so none are read.
         settle: |asked| {
@@ -175,7 +157,7 @@ const PASTE: Opt<Asked> = opt(
 );
 const JSON: Opt<Asked> = opt(
     Name::Long("json"),
-    Kind::Later,
+    Kind::Works,
     Takes::Nothing(|asked| asked.json = true),
     "Print JSON.",
 );
@@ -262,13 +244,6 @@ fn queue(asked: Asked) -> Result<Invocation, Failure> {
     };
     let config = asked.config;
     Ok(Invocation::Queue(QueueWork { config, job }))
-}
-
-fn later(what: &'static str) -> Result<Invocation, Failure> {
-    Ok(Invocation::Later {
-        what,
-        cure: "see sendmail365(8) for what there is",
-    })
 }
 
 fn fits_queue(operands: &[OsString]) -> bool {

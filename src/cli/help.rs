@@ -34,8 +34,8 @@ pub fn usage(program: &str) -> String {
         "sendmail365" => VERBS,
         _ => &[],
     };
-    let verbs = verbs.iter().filter(|verb| verb.kind == Kind::Works);
     let mut calls: Vec<String> = verbs
+        .iter()
         .map(|verb| match verb.operands {
             "" => format!("{} [options]", verb.name),
             operands => format!("{} {operands} [options]", verb.name),
@@ -75,7 +75,7 @@ pub fn help(program: &str) -> String {
         return lines.join("\n");
     }
     if program == "sendmail365" {
-        for verb in VERBS.iter().filter(|verb| verb.kind == Kind::Works) {
+        for verb in VERBS {
             section(&mut lines, &format!("{}: {}", verb.name, verb.does));
             lines.extend(options(verb.options, Kind::Works));
         }
@@ -87,26 +87,10 @@ pub fn help(program: &str) -> String {
     lines.extend(options(OPTIONS, Kind::Works));
     section(&mut lines, "Modes:");
     lines.extend(modes(Kind::Works));
-    if program == "sendmail365" {
-        section(&mut lines, "Not in this version (exit status 70):");
-        lines.extend(VERBS.iter().flat_map(later));
-    }
     section(&mut lines, "Accepted without effect:");
     let ignored = OPTIONS.iter().filter(|row| row.kind == Kind::Ignored);
     lines.extend(filled(ignored.map(spelled)));
     lines.join("\n")
-}
-
-/// What a verb does not do yet: all of it, or some of its options.
-fn later(verb: &Verb) -> Vec<String> {
-    let call = |rest: &str| format!("{} {rest}", verb.name);
-    let options = verb.options.iter().filter(|row| row.kind == Kind::Later);
-    match verb.kind {
-        Kind::Works => options
-            .map(|row| entry(&call(&spelled(row)), row.does))
-            .collect(),
-        _ => vec![entry(&call(verb.operands), verb.does)],
-    }
 }
 
 fn section(lines: &mut Vec<String>, title: &str) {
@@ -264,12 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_lists_the_commands_that_work_and_names_those_that_do_not() {
+    fn the_manual_lists_every_command_and_no_other() {
         let manual = include_str!("../../man/sendmail365.8");
         let (_, rest) = manual.split_once("one of these commands:\n").unwrap();
-        let (list, rest) = rest.split_once("\n.El\n").unwrap();
-        let (_, rest) = rest.split_once("\nThe commands\n").unwrap();
-        let (others, _) = rest.split_once("are understood, and end").unwrap();
+        let (list, _) = rest.split_once("\n.El\n").unwrap();
         let items = list.lines().filter_map(|line| line.strip_prefix(".It Cm "));
         let mut listed: Vec<String> = items
             .map(|item| match plain(item)[..] {
@@ -279,7 +261,7 @@ mod tests {
             })
             .collect();
         let mut wanted = Vec::new();
-        for verb in VERBS.iter().filter(|verb| verb.kind == Kind::Works) {
+        for verb in VERBS {
             let Some(jobs) = verb.operands.strip_prefix('[') else {
                 wanted.push(verb.name.to_owned());
                 continue;
@@ -291,13 +273,6 @@ mod tests {
         listed.sort();
         wanted.sort();
         assert_eq!(listed, wanted);
-        let named = others.lines().filter_map(|line| line.strip_prefix(".Cm "));
-        let mut named: Vec<&str> = named.flat_map(plain).collect();
-        let later = VERBS.iter().filter(|verb| verb.kind == Kind::Later);
-        let mut later: Vec<&str> = later.map(|verb| verb.name).collect();
-        named.sort_unstable();
-        later.sort_unstable();
-        assert_eq!(named, later);
     }
 
     #[test]

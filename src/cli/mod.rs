@@ -66,11 +66,12 @@ pub enum Invocation {
     Doctor(Doctor),
     /// Look after the queue (`-bp`, `-bpc`, the verb `queue`).
     Queue(QueueWork),
-    /// Something that this version knows but cannot do, in words, and what to do; the caller reports 70.
-    Later {
-        what: &'static str,
-        cure: &'static str,
-    },
+    /// Show what is configured and stored, and what waits.
+    Status { config: Option<PathBuf>, json: bool },
+    /// Send a message of our own.
+    Test(Trial),
+    /// Write the settings.
+    Setup(Setup),
 }
 
 /// A message to send, as the options describe it.
@@ -173,6 +174,37 @@ pub enum Way {
     Import(PathBuf),
 }
 
+/// The verb `test`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The settings to use instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    /// To whom.
+    pub addresses: Vec<OsString>,
+}
+
+/// The verb `setup`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// The file to write instead of the host's (`-C`).
+    pub config: Option<PathBuf>,
+    /// Settings that were given, one of each.
+    pub given: Vec<Given>,
+    /// Ask nothing, even on a terminal.
+    pub yes: bool,
+    pub no_login: bool,
+    pub no_test: bool,
+}
+
+/// A value for a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    pub section: &'static str,
+    pub key: &'static str,
+    /// Not checked yet.
+    pub text: String,
+}
+
 /// The verb `explain`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Explain {
@@ -225,7 +257,11 @@ impl Invocation {
             | Invocation::Preview(wishes)
             | Invocation::Verify(wishes)
             | Invocation::Serve(wishes) => (&mut wishes.config, None),
-            Invocation::Aliases { config } | Invocation::Check { config } => (config, None),
+            Invocation::Aliases { config }
+            | Invocation::Check { config }
+            | Invocation::Status { config, .. } => (config, None),
+            Invocation::Test(trial) => (&mut trial.config, None),
+            Invocation::Setup(wishes) => (&mut wishes.config, None),
             Invocation::RunQueue(wishes) => (&mut wishes.config, None),
             Invocation::Queue(work) => (&mut work.config, None),
             Invocation::Doctor(wishes) => (&mut wishes.config, None),
@@ -236,8 +272,7 @@ impl Invocation {
             Invocation::Help
             | Invocation::Explain(_)
             | Invocation::Version
-            | Invocation::Nothing
-            | Invocation::Later { .. } => return Vec::new(),
+            | Invocation::Nothing => return Vec::new(),
         };
         config.iter_mut().chain(other).collect()
     }

@@ -53,8 +53,6 @@ pub(super) enum Takes<W> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Works,
-    /// Understood, and answered with 70.
-    Later,
     /// Accepted for callers that pass it.
     Ignored,
     /// Answered with 64.

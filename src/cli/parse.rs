@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::cli::Way;
     use crate::cli::{Delivery, Doctor, Explain, Login, Submission};
-    use crate::cli::{QueuePart, QueueRun};
+    use crate::cli::{QueuePart, QueueRun, Trial};
     use crate::mail::dsn::{Envid, Notify, Ret};
     use crate::outcome::{Class, Stage};
     use std::os::unix::ffi::OsStringExt;
@@ -295,13 +295,6 @@ mod tests {
         assert_eq!(failure.stage(), Some(Stage::Argv), "{line}");
         assert!(failure.cure().is_some(), "{line}");
         failure
-    }
-
-    fn later(line: &str) -> &'static str {
-        match called(line).invocation {
-            Ok(Invocation::Later { what, .. }) => what,
-            other => panic!("{line}: {other:?}"),
-        }
     }
 
     fn work(job: QueueJob) -> Invocation {
@@ -953,12 +946,39 @@ mod tests {
             let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
             assert_eq!(invocation, Some(Invocation::Doctor(doctor)), "{line}");
         }
-        for line in ["status --json", "test -C f a@x.test", "setup"] {
-            assert!(
-                later(&format!("sendmail365 {line}")).starts_with("the command "),
-                "{line}"
-            );
+    }
+
+    #[test]
+    fn the_verbs_of_a_new_host_take_what_is_typed() {
+        let status = |json| Invocation::Status { config: None, json };
+        let trial = Trial {
+            config: Some("f".into()),
+            addresses: vec!["a@x.test".into()],
+        };
+        for (line, wanted) in [
+            ("status", status(false)),
+            ("status --json", status(true)),
+            ("test -C f a@x.test", Invocation::Test(trial)),
+        ] {
+            let invocation = called(&format!("sendmail365 {line}")).invocation.ok();
+            assert_eq!(invocation, Some(wanted), "{line}");
         }
+        let given = |key, text: &str| crate::cli::Given {
+            section: "account",
+            key,
+            text: text.to_owned(),
+        };
+        let setup = crate::cli::Setup {
+            config: Some("f".into()),
+            given: vec![given("mailbox", "a@x.test"), given("tenant", "x.test")],
+            yes: true,
+            no_login: false,
+            no_test: true,
+        };
+        let line = "sendmail365 setup --tenant=y --mailbox a@x.test --tenant x.test --yes \
+                    --no-test -C f";
+        let invocation = called(line).invocation.ok();
+        assert_eq!(invocation, Some(Invocation::Setup(setup)));
         let explain = |words: &[&str], json| {
             let words = words.iter().map(OsString::from).collect();
             Invocation::Explain(Explain { words, json })

@@ -48,7 +48,17 @@ pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         source.fault(line_of(before), "not UTF-8")
     })?;
-    let draft = read_settings(&text).map_err(|fault| source.fault(fault.line, fault.why))?;
+    judge(&text, location, caller)
+}
+
+/// Judges a text as that of the configuration, before or after it is written.
+pub fn judge(text: &str, location: &Location, caller: &Caller) -> Result<Config, Failure> {
+    let source = Source {
+        path: &location.path,
+        owner: caller.uid,
+        size_max: FILE_SIZE_MAX,
+    };
+    let draft = read_settings(text).map_err(|fault| source.fault(fault.line, fault.why))?;
     source.finish(draft, location, caller)
 }
 

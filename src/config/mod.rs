@@ -3,8 +3,10 @@
 mod account;
 pub mod clouds;
 mod draft;
+pub mod edit;
 pub mod file;
 pub mod paths;
+pub mod place;
 mod reader;
 mod row;
 pub mod settings;

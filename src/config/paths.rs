@@ -58,6 +58,20 @@ pub fn locate(named: Option<&Path>) -> Location {
     }
 }
 
+/// The file that a new configuration is written to: the named one, the caller's own if it exists,
+/// the system's for root, else one of the caller's own.
+pub fn target(named: Option<&Path>, caller: &Caller) -> Location {
+    let found = locate(named);
+    let own = dirs::config_dir().map(|dir| dir.join("sendmail365/config.toml"));
+    match own {
+        Some(path) if !found.callers_own && caller.uid != 0 => Location {
+            path,
+            callers_own: true,
+        },
+        _ => found,
+    }
+}
+
 /// Where tokens, shared state and the queue are kept.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Places {

@@ -196,7 +196,7 @@ fn message_id(facts: &Facts, suffix: &str) -> String {
 }
 
 /// What stands behind the @ of a Message-ID.
-pub(super) fn id_host(mailbox: &Address) -> Cow<'_, str> {
+pub(crate) fn id_host(mailbox: &Address) -> Cow<'_, str> {
     let domain = mailbox.domain().and_then(|domain| a_label(domain).ok());
     domain.unwrap_or(Cow::Borrowed("localhost"))
 }

@@ -268,7 +268,7 @@ fn worth_repeating(result: &Result<Reply, ureq::Error>) -> bool {
     }
 }
 
-fn reply(response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
+pub(super) fn reply(response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
     let header = |name: &str| {
         let value = response.headers().get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())

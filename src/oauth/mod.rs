@@ -18,6 +18,7 @@ mod form;
 mod grant;
 mod grants;
 mod imported;
+mod metadata;
 mod owner;
 mod person;
 mod probe;
@@ -208,6 +209,11 @@ impl SignIn<'_> {
     /// What is stored of the account, if anything is.
     pub fn stored(&self) -> Option<Stored> {
         self.store.stored(self.account)
+    }
+
+    /// What is stored of the account, or why nothing of it can be seen.
+    pub fn find(&self) -> Result<Stored, Failure> {
+        self.store.find(self.account)
     }
 
     /// Keeps what was granted if it fits the account.

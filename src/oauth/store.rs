@@ -103,6 +103,13 @@ impl Store {
         survey.newest(account).map(|(_, slot)| Stored::of(slot))
     }
 
+    /// What is kept of the account, or why nothing of it can be seen.
+    pub(crate) fn find(&self, account: &Account) -> Result<Stored, Failure> {
+        let survey = Survey::of(&self.dirs);
+        let newest = survey.newest(account).map(|(_, slot)| Stored::of(slot));
+        newest.ok_or_else(|| survey.missing(account))
+    }
+
     /// Stores what was granted in new files, if it fits the account; nothing is touched before.
     pub(crate) fn sign_in(
         &self,

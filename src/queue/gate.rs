@@ -9,16 +9,18 @@ mod blame;
 mod breaker;
 mod pace;
 mod record;
+mod rounds;
 mod slots;
 
 use crate::outcome::{Failure, Stage};
 use crate::sys::clock::LocalTime;
-use crate::sys::file::make_shared;
+use crate::sys::file::{make_shared, open_shared};
 use crate::sys::log::Journal;
 use crate::sys::privilege::raised;
 use crate::sys::random;
 use breaker::Entry;
 use pace::Bucket;
+pub use rounds::Rounds;
 pub use slots::{Seat, Slot};
 use std::io;
 use std::path::PathBuf;
@@ -151,10 +153,35 @@ impl Gate {
         (!record::writable()).then(|| minute / u64::from(self.per_minute.max(1)))
     }
 
+    /// What is known of the runs of the queue; none if there is no record of them.
+    pub fn rounds(&self) -> Option<Rounds> {
+        Rounds::parse(&record::read(&self.path(ROUNDS))?)
+    }
+
+    /// Records a run of the queue. `judge` sees what the administrator has been told of, and answers
+    /// with what he knows after it; it is not asked where that cannot be recorded.
+    pub fn record_round(&self, now: SystemTime, judge: impl FnOnce(Vec<String>) -> Vec<String>) {
+        if !record::writable() {
+            return;
+        }
+        let last = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        record::change(&self.path(ROUNDS), |text| {
+            let old = text.and_then(Rounds::parse).unwrap_or_default();
+            let told = judge(old.told);
+            (Some(Rounds { last, told }.text()), ())
+        });
+    }
+
+    /// Why what the processes share cannot be seen by this one, if it cannot.
+    pub fn hidden(&self) -> Option<io::Error> {
+        let error = open_shared(&self.path(BREAKER)).err()?;
+        (error.kind() != io::ErrorKind::NotFound).then_some(error)
+    }
+
     /// Makes the files that are not there yet; the installation's task, not a submission's.
     pub fn create_missing(&self) -> io::Result<()> {
         let slots = (0..self.connections).map(|number| slots::path(&self.dir, number));
-        let records = [BREAKER, PACE].map(|name| self.path(name));
+        let records = [BREAKER, PACE, ROUNDS].map(|name| self.path(name));
         slots
             .chain(records)
             .try_for_each(|path| raised(|| make_shared(&path)))
@@ -210,6 +237,7 @@ impl Open {
 
 const BREAKER: &str = "breaker";
 const PACE: &str = "pace";
+const ROUNDS: &str = "rounds";
 
 /// Sleeps between two numbers of milliseconds, so that those who wait do not wake together.
 fn pause(shortest: u64, longest: u64) {

@@ -255,7 +255,7 @@ fn state_word(mark: Mark) -> &'static str {
 }
 
 /// The same JSON without an octet that could mean something to a terminal.
-fn ascii(json: &str) -> String {
+pub fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
         match character {

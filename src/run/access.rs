@@ -73,7 +73,8 @@ impl Job<'_> {
 
     /// Whom root goes on as: the account, if there is one and these settings let it in to the tokens.
     fn account(&self, config: &Config, named: Option<&Path>) -> Option<Account> {
-        if self.caller.uid != 0 {
+        // Who has become the account before, as a set-up does, cannot do so again.
+        if self.caller.uid != 0 || !privilege::acts_as_root() {
             return None;
         }
         let account = Account::of_queue();

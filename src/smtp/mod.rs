@@ -160,6 +160,8 @@ impl Limits {
 pub enum Direction {
     Sent,
     Received,
+    /// Nobody: a word on the connection itself, such as the TLS that was agreed on.
+    Noted,
 }
 
 /// How a message is handed over.

@@ -195,6 +195,7 @@ impl Session {
             let issuer = tls.refused_issuer();
             return Err(broken.failure(Stage::Tls, &self.context(issuer)));
         }
+        show(watch, Direction::Noted, &self.wire.tls_in_words());
         show(watch, Direction::Sent, ehlo);
         let mut clock = Clock::stage(self.limits.ehlo);
         let reply = self.hear(Stage::Ehlo, &mut clock, watch)?;

@@ -312,6 +312,18 @@ impl Wire {
         self.tcp.peer_addr().ok()
     }
 
+    /// Version and cipher suite of TLS.
+    pub(crate) fn tls_in_words(&self) -> String {
+        let Some(tls) = &self.tls else {
+            return "no TLS".to_owned();
+        };
+        let version = self.secured().map_or("TLS", |secured| secured.version);
+        match tls.negotiated_cipher_suite() {
+            Some(suite) => format!("{version}, {:?}", suite.suite()),
+            None => version.to_owned(),
+        }
+    }
+
     /// Reads once, as the socket is set: waiting or not.
     fn pull(&mut self) -> Result<Pull, Broken> {
         let mut buffer = [0; 8 * 1024];

@@ -5,6 +5,7 @@ use super::content::{Prepared, note_dsn};
 use super::link::{Link, access_token, link, may_go, tell_others, toll};
 use super::notices::{About, notify};
 use super::record::failure_line;
+use super::warnings;
 use crate::mail::body::DotRule;
 use crate::mail::dsn::Dsn;
 use crate::mail::message::Message;
@@ -68,9 +69,15 @@ fn work_off(
         desk.journal.write(Level::Info, &line);
     }
     let unused = !tally.busy && tally.stopped.is_none() && tally.delivered + tally.failed == 0;
-    if everything && unused {
-        keep_sign_in(desk)?;
+    let kept = match everything && unused {
+        true => keep_sign_in(desk),
+        false => Ok(()),
+    };
+    if everything && !tally.busy {
+        // Last, when it is known what became of the sign-in.
+        warnings::tell(desk);
     }
+    kept?;
     match (tally.stopped, tally.skipped) {
         (_, Some(failure)) if failure.class() == Class::OsError => Err(failure),
         (Some(failure), _) | (None, Some(failure)) => Err(stopped(&failure)),

@@ -1,9 +1,11 @@
-//! Notices to people about recipients who do not get a message.
+//! Messages of this host's own: notices about recipients who do not get a message, and warnings.
 
 use super::Desk;
 use super::keep::{Kept, keep};
 use super::offer::{Paths, path};
+use crate::mail::address::Address;
 use crate::mail::dsn::{Dsn, Notify};
+use crate::mail::header::Header;
 use crate::mail::message::Message;
 use crate::mail::notice::{self, Notice};
 use crate::outcome::{Failure, QueueId};
@@ -37,7 +39,7 @@ pub(super) fn notify(
         return Ok(());
     }
     let mailbox = &desk.config.mailbox;
-    let reader = desk.config.recipients.admin.as_ref().unwrap_or(mailbox);
+    let reader = reader(desk);
     let failed: Vec<notice::Failed<'_>> = failed
         .iter()
         .map(|(recipient, reason)| notice::Failed { recipient, reason })
@@ -56,14 +58,25 @@ pub(super) fn notify(
         header: about.header,
     };
     let (header, body) = notice.compose();
+    commit(header, body, desk)
+}
+
+/// Who reads what this host writes by itself.
+pub(super) fn reader<'d>(desk: &'d Desk<'_>) -> &'d Address {
+    let mailbox = &desk.config.mailbox;
+    desk.config.recipients.admin.as_ref().unwrap_or(mailbox)
+}
+
+/// Commits a message of this host's own to its reader.
+pub(super) fn commit(header: Header, body: Vec<u8>, desk: &Desk<'_>) -> Result<(), Failure> {
     let message = Message {
         header,
         body: body.into(),
         ..Message::default()
     };
     let paths = Paths {
-        sender: path(mailbox)?,
-        recipients: vec![path(reader)?],
+        sender: path(&desk.config.mailbox)?,
+        recipients: vec![path(reader(desk))?],
     };
     let own = QueueId::new(clock::now(), random::number()?);
     let kept = Kept {

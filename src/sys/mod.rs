@@ -18,5 +18,6 @@ pub mod roots;
 pub mod secret;
 pub mod signal;
 pub mod stdio;
+pub mod timer;
 pub mod tls;
 pub mod unnamed;

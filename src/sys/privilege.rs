@@ -155,6 +155,11 @@ pub fn gained() -> bool {
     users().kept().is_some() || groups().kept().is_some()
 }
 
+/// Whether the process acts as root now; what it keeps does not count.
+pub fn acts_as_root() -> bool {
+    users().effective == 0
+}
+
 /// Gives up every id but the caller's own, for good: what follows is opened with his rights.
 #[expect(unsafe_code, reason = "libc calls")]
 pub fn drop_for_good() -> Result<(), Failure> {

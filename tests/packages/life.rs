@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 /// What is where, whose it is and who may use it. No sign-in has been made yet.
-const HELD: [(&str, &str); 24] = [
+const HELD: [(&str, &str); 25] = [
     ("usr/sbin/sendmail365", "root:sendmail365 2755"),
     ("etc/sendmail365", "root:sendmail365 0750"),
     ("etc/sendmail365/config.toml", "root:sendmail365 0640"),
@@ -25,6 +25,7 @@ const HELD: [(&str, &str); 24] = [
     ("var/lib/sendmail365/slot.1", "root:sendmail365 0660"),
     ("var/lib/sendmail365/breaker", "root:sendmail365 0660"),
     ("var/lib/sendmail365/pace", "root:sendmail365 0660"),
+    ("var/lib/sendmail365/rounds", "root:sendmail365 0660"),
     ("var/spool/sendmail365", "root:sendmail365 0750"),
     ("var/spool/sendmail365/tmp", "sendmail365:sendmail365 3770"),
     (

@@ -31,7 +31,7 @@ const HELD: [(&str, &str); 8] = [
 ];
 
 /// What the scripts make besides.
-const MADE: [&str; 12] = [
+const MADE: [&str; 13] = [
     "etc/sendmail365/token.0",
     "etc/sendmail365/token.1",
     "etc/sendmail365/token.lock",
@@ -42,6 +42,7 @@ const MADE: [&str; 12] = [
     "var/lib/sendmail365/slot.1",
     "var/lib/sendmail365/breaker",
     "var/lib/sendmail365/pace",
+    "var/lib/sendmail365/rounds",
     "var/spool/sendmail365/runner.lock",
     "etc/cron.d/sendmail365",
 ];

@@ -168,7 +168,7 @@ impl Report {
     pub(super) fn add(&mut self, mut check: Check) {
         let bad = matches!(check.verdict, Verdict::Warn | Verdict::Failed);
         if bad && check.fix.is_empty() {
-            let cure = "see what `sendmail365 explain` says to the text above";
+            let cure = "see what `sendmail365 explain TEXT` says to the text above";
             check.fix.push(cure.to_owned());
         }
         if !self.json {
