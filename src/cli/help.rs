@@ -268,8 +268,8 @@ mod tests {
         let manual = include_str!("../../man/sendmail365.8");
         let (_, rest) = manual.split_once("one of these commands:\n").unwrap();
         let (list, rest) = rest.split_once("\n.El\n").unwrap();
-        let (_, rest) = rest.split_once("\nThe commands\n").unwrap();
-        let (others, _) = rest.split_once("are understood, and end").unwrap();
+        let (_, rest) = rest.split_once("\nThe command\n").unwrap();
+        let (others, _) = rest.split_once("is understood, and ends").unwrap();
         let items = list.lines().filter_map(|line| line.strip_prefix(".It Cm "));
         let mut listed: Vec<String> = items
             .map(|item| match plain(item)[..] {
