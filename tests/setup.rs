@@ -724,6 +724,26 @@ fn the_hosts_file_belongs_to_root_and_its_account_and_a_users_to_him() {
         "sendmail365 setup --mailbox=a@contoso.com --tenant={TENANT} --client-id={CLIENT} --no-login"
     );
     let shown = |path: &str| format!("stat -c 'is %u:%g %a' {path}");
+    // All the way: root writes the file, and the account goes to the network.
+    let ran = machine
+        .shell("sendmail365 setup --admin=ops@contoso.test && cat /etc/sendmail365/config.toml");
+    assert!(
+        ran.exits(0).stdout.contains("admin = \"ops@contoso.test\""),
+        "{ran:#?}"
+    );
+    assert_eq!(machine.tenant.received().len(), 1, "{ran:#?}");
+    assert_eq!(ran.stderr.replace('\r', "").trim(), "", "{ran:#?}");
+    // Keys and secrets of the host are for its account as well.
+    let files = "--certificate-file=/etc/c.pem --private-key-file=/etc/k.pem";
+    let ran = machine.shell(&format!("{words} --grant=certificate {files}"));
+    let made = blocks(&ran.exits(0).stdout)[1].clone();
+    assert_eq!(
+        made[2..],
+        [
+            "chgrp sendmail365 /etc/k.pem /etc/c.pem",
+            "chmod 0640 /etc/k.pem /etc/c.pem"
+        ]
+    );
     // As a package left it, and where there is none.
     for before in ["chmod 0600 $file", "rm $file"] {
         let file = "file=/etc/sendmail365/config.toml";

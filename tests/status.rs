@@ -1,6 +1,7 @@
 //! `status` tells how things stand without the network; `test` sends one message and shows its way.
 
 use crate::binary;
+use crate::callers::machine::Machine;
 use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
 use crate::tenant::{Act, Answer, Fault, Plan, Stage, Tenant};
@@ -316,4 +317,39 @@ fn a_test_that_waits_says_why_with_the_cure_and_the_id() {
     ran.exits(0).says("refused").says("queued as ");
     assert_eq!(host.spooled("queue").len(), 1);
     assert_eq!(line(&ran, "sent"), None);
+}
+
+/// Who runs the queue of a host is seen from the files of systemd and cron.
+#[test]
+fn the_one_who_runs_the_queue_of_a_host_is_named() {
+    let Some(mut machine) = Machine::with(&[]) else {
+        return;
+    };
+    machine.host.set("queue", "enabled", "true");
+    let ran = machine.shell("sendmail365 status");
+    tells(
+        ran.exits(0),
+        "next run",
+        "systemctl enable --now sendmail365-queue.timer",
+    );
+    let line = include_str!("../packaging/cron.d/sendmail365");
+    machine.host.write("empty/sendmail365", line);
+    let ran = machine.shell("sendmail365 status");
+    tells(
+        ran.exits(0),
+        "next run",
+        "every minute by /etc/cron.d/sendmail365; none is on record",
+    );
+    let dir = "/run/systemd/system/timers.target.wants";
+    let enabled =
+        format!("mkdir -p {dir}; touch {dir}/sendmail365-queue.timer; sendmail365 status");
+    let ran = machine.shell(&enabled);
+    tells(
+        ran.exits(0),
+        "next run",
+        "every minute by sendmail365-queue.timer",
+    );
+    // With systemd the line for cron does nothing, so without the timer nobody runs it.
+    let ran = machine.shell("mkdir -p /run/systemd/system; sendmail365 status");
+    tells(ran.exits(0), "next run", "nobody runs the queue");
 }

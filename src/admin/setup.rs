@@ -99,11 +99,14 @@ impl Desk<'_> {
     fn save(&self, (old, is_new): (&Text, bool), text: &Text, asks: bool) -> Result<(), Failure> {
         let path = self.location.path.display();
         let differences = differences(old, is_new, text);
-        if differences.is_empty() {
-            stdio::say(&format!("{path}: no change\n"));
-            return Ok(());
+        match (differences.is_empty(), place::is_right(self.location)) {
+            (true, true) => {
+                stdio::say(&format!("{path}: no change\n"));
+                return Ok(());
+            }
+            (true, false) => stdio::say(&format!("{path}:\n  owner and mode are set right\n")),
+            _ => stdio::say(&format!("{path}:\n{differences}")),
         }
-        stdio::say(&format!("{path}:\n{differences}"));
         if asks && !questions::yes("Write this?")? {
             return Err(Failure::new(Class::Usage, "nothing was written")
                 .because("the answer was no")

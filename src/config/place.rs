@@ -40,6 +40,17 @@ pub fn read(location: &Location) -> Result<Option<Text>, Failure> {
     Text::read(text, path).map(Some)
 }
 
+/// Whether owner and mode of the file are those that writing it would give it.
+pub fn is_right(location: &Location) -> bool {
+    let Ok(found) = raised(|| std::fs::metadata(&location.path)) else {
+        return false;
+    };
+    let group = location.is_hosts().then(group_of_host).flatten();
+    let wanted = owner(location.is_hosts(), group, Some(&found));
+    let theirs = wanted.gid.is_none_or(|gid| gid == found.gid());
+    theirs && wanted.mode == found.mode() & 0o7777
+}
+
 /// Writes the file whole; a crash leaves the old one or the new one.
 pub fn write(location: &Location, text: &Text) -> Result<(), Failure> {
     let path = &location.path;
