@@ -20,6 +20,7 @@ mod environment;
 mod host;
 mod input;
 mod installed;
+mod letterbox;
 mod man;
 mod matrix;
 mod modes;

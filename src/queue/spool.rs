@@ -334,6 +334,13 @@ impl Spool {
     }
 }
 
+impl Listed {
+    /// Whether the file is this user's own, to remove and to put elsewhere.
+    pub fn is_file_of(&self, uid: u32) -> bool {
+        self.owner == uid
+    }
+}
+
 impl Stranger {
     /// Its name, which may hold anything.
     pub fn name(&self) -> String {

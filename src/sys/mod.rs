@@ -13,6 +13,7 @@ pub mod random;
 pub mod roots;
 pub mod secret;
 pub mod signal;
+pub mod socket;
 pub mod stdio;
 pub mod tls;
 pub mod unnamed;
