@@ -13,12 +13,13 @@
 //! ```
 //!
 //! Layers, each importing only from those before it: `outcome`; `mail`, `sys`; `cli`, `oauth`,
-//! `smtp`, `queue`; `config`; `submit`; `admin`; `run`. The world is touched in edge files only,
+//! `smtp`, `queue`, `letterbox`; `config`; `submit`; `admin`; `run`. The world is touched in edge files only,
 //! which say so in their first lines; `grep -rl '"edge:' src` lists them.
 
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod letterbox;
 pub mod mail;
 pub mod oauth;
 pub mod outcome;

@@ -17,6 +17,9 @@ pub enum Outcome {
     /// The message is durably here and will be sent; why it was not sent at once, unless the caller
     /// wanted it so.
     Queued(QueueId, Option<Failure>),
+    /// Another process has done what it could, and this is what it says: exit status, and lines for
+    /// standard error.
+    HandedOver { status: u8, lines: Vec<String> },
     /// The caller took the message back by this signal; nothing was sent or kept.
     Cancelled(i32),
     /// A job without a message did what was asked.
@@ -226,6 +229,12 @@ impl Failure {
     pub fn as_class(mut self, class: Class) -> Failure {
         self.0.class = class;
         self.0.fate = Fate::Return;
+        self
+    }
+
+    /// The same where the server may have the message.
+    pub fn in_doubt(mut self) -> Failure {
+        self.0.fate = Fate::Unsure;
         self
     }
 

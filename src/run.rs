@@ -1,16 +1,19 @@
 //! One call, one job, one outcome.
 
 mod access;
+mod letterbox;
 mod verbs;
+mod words;
 
 use crate::admin::{aliases, check, explain, queue, verify};
 use crate::cli::{self, Invocation, Invoked, QueuePart, QueueRun, Submission};
 use crate::config::Config;
 use crate::config::paths::locate;
-use crate::outcome::{Class, Failure, Fate, Outcome, QueueId};
+use crate::outcome::{Class, Failure, Outcome, QueueId};
+use crate::queue::Via;
 use crate::queue::choice::{Choice, Filter, Part};
 use crate::queue::runner::Tally;
-use crate::smtp::stdio::Doorplate;
+use crate::smtp::stdio::{Clerk, Doorplate};
 use crate::smtp::{self, Direction};
 use crate::submit::{self, Counter, Desk};
 use crate::sys::caller::{Caller, host_name, name_hint};
@@ -22,12 +25,14 @@ use std::io::{self, BufReader};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf, absolute};
 use std::time::{Duration, SystemTime};
+use words::{queued_lines, shown, with_cure};
 
 /// How long a client of `-bs` may say nothing; workers keep a dialogue open between messages.
 const SILENCE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Does what the call asks for and answers with the exit status.
 pub fn run(argv: Vec<OsString>) -> u8 {
+    let words = argv.clone();
     let begun = privilege::settle();
     let hint = name_hint();
     let begun = begun.and_then(privilege::strip);
@@ -41,14 +46,18 @@ pub fn run(argv: Vec<OsString>) -> u8 {
     report_panics_without_payload(&program, caller.uid);
     let serves = matches!(&invocation, Ok(Invocation::Serve(_)));
     invocation.iter_mut().for_each(leave_directory);
-    let job = || Job::begin(&caller, begun?)?.perform(invocation, &program);
+    let job = || Job::begin(&caller, begun?, &words)?.perform(invocation, &program);
     let failure = match whole(job, &program) {
         Ok(Outcome::Sent | Outcome::Done) => return 0,
         Ok(Outcome::Queued(id, failure)) => {
             if let (false, Some(failure)) = (quiet, failure) {
-                queued(&program, &id, &failure);
+                complain(&queued_lines(&program, &id, &failure));
             }
             return 0;
+        }
+        Ok(Outcome::HandedOver { status, lines }) => {
+            complain(&lines);
+            return status;
         }
         Ok(Outcome::Cancelled(signal)) => {
             stdio::complain(&format!("{program}: cancelled"));
@@ -66,11 +75,13 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         // The client reads replies; text on stderr would be a fault to it.
         stdio::say(&format!("{}\r\n", submit::farewell(&failure)));
     } else if !quiet {
-        for line in failure.lines(&program) {
-            stdio::complain(&line);
-        }
+        complain(&failure.lines(&program));
     }
     failure.class().code()
+}
+
+fn complain(lines: &[String]) {
+    lines.iter().for_each(|line| stdio::complain(line));
 }
 
 /// Leaves the caller's directory, once what he named is known by its whole path.
@@ -114,57 +125,24 @@ fn report_panics_without_payload(program: &str, uid: u32) {
     }));
 }
 
-/// The message is safe; what keeps it from going out, and what to do if that does not pass by itself.
-fn queued(program: &str, id: &QueueId, failure: &Failure) {
-    if failure.reason() == Some("signal") && failure.fate() == Fate::Defer {
-        return stdio::complain(&format!("{program}: interrupted; queued as {id}"));
-    }
-    let cure = failure.cure().and_then(lasting);
-    let mut lines = failure.clone().fix(cure.unwrap_or_default()).lines(program);
-    if cure.is_none() {
-        lines.pop();
-    }
-    for line in lines {
-        stdio::complain(&line);
-    }
-    stdio::complain(&format!("{program}: queued as {id}"));
-}
-
-/// What of a cure is left to do for people once the queue tries again by itself.
-fn lasting(cure: &str) -> Option<&str> {
-    match cure {
-        "try again later" | "send the message again" => None,
-        cure => Some(cure.strip_prefix("send again later; ").unwrap_or(cure)),
-    }
-}
-
-/// No failure leaves an administrator without a next step.
-fn with_cure(failure: Failure) -> Failure {
-    if failure.cure().is_some() {
-        return failure;
-    }
-    let cure = match (failure.fate(), failure.class()) {
-        (Fate::Unsure, _) => "look for it in the mailbox's Sent Items before you send it again",
-        (Fate::Defer | Fate::Hold, _) => "try again later; nothing was kept here",
-        (Fate::Return, Class::Usage) => "see `sendmail365 --help`",
-        (Fate::Return, _) => "nothing was sent; correct the cause and send again",
-    };
-    failure.fix(cure)
-}
-
 struct Job<'a> {
     caller: &'a Caller,
     start: Start,
+    /// The command line as it was typed.
+    words: &'a [OsString],
+    via: Via,
     id: QueueId,
     now: SystemTime,
 }
 
 impl<'a> Job<'a> {
-    fn begin(caller: &'a Caller, start: Start) -> Result<Job<'a>, Failure> {
+    fn begin(caller: &'a Caller, start: Start, words: &'a [OsString]) -> Result<Job<'a>, Failure> {
         let now = clock::now();
         Ok(Job {
             caller,
             start,
+            words,
+            via: Via::Direct,
             id: QueueId::new(now, random::number()?),
             now,
         })
@@ -192,6 +170,7 @@ impl<'a> Job<'a> {
             Ok(Invocation::Test(trial)) => return self.test(&trial),
             Ok(Invocation::Setup(wishes)) => return self.setup(wishes),
             Ok(Invocation::Submit(wishes)) => return self.submit(&wishes),
+            Ok(Invocation::Attend) => return self.attend(),
             Ok(Invocation::Preview(wishes)) => return self.preview(&wishes),
             Ok(Invocation::Verify(wishes)) => return self.verify(&wishes),
             Ok(Invocation::Aliases { config }) => {
@@ -210,7 +189,11 @@ impl<'a> Job<'a> {
     }
 
     fn submit(&self, wishes: &Submission) -> Result<Outcome, Failure> {
-        let config = self.configure_to_send(wishes.config.as_deref())?;
+        let named = wishes.config.as_deref();
+        let config = match self.configure_or_lack(named)? {
+            Ok(config) => self.send_with(config, named)?,
+            Err(lack) => return self.hand_over(wishes, &lack),
+        };
         let journal = self.journal(&config.log);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
@@ -256,27 +239,36 @@ impl<'a> Job<'a> {
             now: self.now,
             host,
             regular_file: stdio::stdin_is_regular_file(),
+            via: self.via,
             signals: None,
         }
     }
 
     /// SMTP on standard input and output.
     fn serve(&self, wishes: &Submission) -> Result<Outcome, Failure> {
-        let config = self.configure_to_send(wishes.config.as_deref())?;
+        let named = wishes.config.as_deref();
+        let config = match self.configure_or_lack(named)? {
+            Ok(config) => self.send_with(config, named)?,
+            Err(lack) => return self.relay(wishes, &lack),
+        };
+        let host = host_name();
+        let mut watch = watch(wishes.verbose);
+        let mut counter = Counter::new(&config, self.caller, &host, wishes, &mut watch);
+        self.converse(config.message_size_max, &mut counter)
+    }
+
+    fn converse(&self, size_max: u64, clerk: &mut dyn Clerk) -> Result<Outcome, Failure> {
         let input = stdio::Patient::stdin(SILENCE_MAX).map_err(|error| {
             Failure::new(Class::OsError, "standard input cannot be used")
                 .because(&error)
                 .with_os_error(&error)
         })?;
-        let host = host_name();
         let doorplate = Doorplate {
-            name: &host,
-            size_max: config.message_size_max,
+            name: &host_name(),
+            size_max,
         };
-        let mut watch = watch(wishes.verbose);
-        let mut counter = Counter::new(&config, self.caller, &host, wishes, &mut watch);
         let output = io::stdout().lock();
-        smtp::stdio::serve(&doorplate, BufReader::new(input), output, &mut counter)?;
+        smtp::stdio::serve(&doorplate, BufReader::new(input), output, clerk)?;
         Ok(Outcome::Done)
     }
 
@@ -320,7 +312,11 @@ impl<'a> Job<'a> {
     }
 
     fn journal<'l>(&self, log: &'l Log) -> Journal<'l> {
-        Journal::new(log, &self.id, self.caller.uid, &self.caller.log_name())
+        let journal = Journal::new(log, &self.id, self.caller.uid, &self.caller.log_name());
+        match self.via {
+            Via::Socket => journal.by_way_of(Via::Socket.word()),
+            _ => journal,
+        }
     }
 
     fn record(&self, log: &Log, event: &str, failure: &Failure) {
@@ -335,13 +331,8 @@ impl<'a> Job<'a> {
 /// Shows the dialogue with the server to whoever asked for it.
 fn watch(verbose: bool) -> impl FnMut(Direction, &str) {
     move |direction: Direction, line: &str| {
-        let mark = match direction {
-            Direction::Sent => ">>> ",
-            Direction::Received => "",
-            Direction::Noted => "=== ",
-        };
         if verbose {
-            stdio::complain(&format!("{mark}{line}"));
+            stdio::complain(&shown(direction, line));
         }
     }
 }

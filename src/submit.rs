@@ -4,6 +4,7 @@ mod addressing;
 mod content;
 mod counter;
 mod courier;
+mod handover;
 mod keep;
 mod link;
 mod notices;
@@ -11,10 +12,12 @@ mod offer;
 mod preview;
 mod ready;
 mod record;
+mod relay;
 mod warnings;
 
 use crate::cli::{Delivery, Submission};
 use crate::config::Config;
+use crate::letterbox::Reply;
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId, Stage};
 use crate::queue::Via;
 use crate::queue::choice::Choice;
@@ -36,7 +39,9 @@ use std::time::SystemTime;
 pub use addressing::LocalNames;
 pub use counter::{Counter, farewell};
 pub use courier::run_queue;
+pub use handover::unheard;
 pub use record::failure_line;
+pub use relay::{Relay, SIZE_MAX, too_large};
 pub use warnings::{UNUSED_DAYS_MAX, Warning, warnings};
 
 /// What the job knows besides the message.
@@ -50,6 +55,8 @@ pub struct Desk<'a> {
     pub host: &'a str,
     /// Whether standard input is a regular file, which ends by itself.
     pub regular_file: bool,
+    /// The way the message came in.
+    pub via: Via,
     /// Who notes a signal that asks for the end; armed by the time a message has been read.
     pub signals: Option<Signals>,
 }
@@ -85,7 +92,7 @@ pub fn submit(
         );
     }
     let result = deliver(wishes, desk, input, &mut known, watch);
-    record(desk.journal, &known, &result);
+    record(desk, &known, &result);
     match result? {
         Ended::Sent(_) | Ended::Delivered => Ok(Outcome::Sent),
         Ended::Queued(id, failure) => {
@@ -93,6 +100,7 @@ pub fn submit(
             let passes = wishes.errors_only && failure.fate() == Fate::Defer;
             Ok(Outcome::Queued(id, (!wanted && !passes).then_some(failure)))
         }
+        Ended::HandedOver(Reply { status, lines }) => Ok(Outcome::HandedOver { status, lines }),
         Ended::Cancelled(signal) => Ok(Outcome::Cancelled(signal)),
     }
 }
@@ -104,6 +112,8 @@ enum Ended {
     Delivered,
     /// It is ours now; why it was not sent at once.
     Queued(QueueId, Failure),
+    /// To a process that is not shut in, which answered for it.
+    HandedOver(Reply),
     /// By a signal before it was read, or by one from the caller's keyboard before it was sent.
     Cancelled(i32),
 }
@@ -149,7 +159,12 @@ fn deliver(
     if let Some(unusable) = &ready.unusable {
         tell_of_unusable(unusable, &ready, desk)?;
     }
-    dispatch(wishes, &ready, desk, watch)
+    match dispatch(wishes, &ready, desk, watch) {
+        Err(failure) if handover::may_help(&failure, desk) => {
+            handover::hand_over(&ready).unwrap_or(Err(failure))
+        }
+        ended => ended,
+    }
 }
 
 /// Sends the message, or keeps it.
@@ -165,7 +180,7 @@ fn dispatch(
         paths: &paths,
         message: &ready.message,
         wishes: &ready.dsn,
-        via: Via::Direct,
+        via: desk.via,
     };
     if wishes.delivery == Delivery::QueueOnly {
         return queue_only(&kept, desk);
@@ -246,6 +261,10 @@ fn not_taken(
     }
     match keep(kept, Some(&failure), desk) {
         Ok(id) => Ok(Ended::Queued(id, failure)),
+        // The server may have it: nobody is to send it again unasked.
+        Err(trouble) if failure.fate() == Fate::Unsure => {
+            Err(trouble.also(failure.one_line()).in_doubt())
+        }
         Err(trouble) => Err(trouble.also(failure.one_line())),
     }
 }

@@ -1,9 +1,12 @@
 //! A host where the program is installed setgid, with the owners and modes of the manual, and with
 //! ordinary users, in a private mount namespace: the machine itself gets no user and no group.
 
+mod attendant;
+
 use crate::host::{Host, Ran, finish};
 use crate::tenant::Tenant;
 use crate::{binary, is_root, needs, skipped};
+pub use attendant::Attendant;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -121,18 +124,26 @@ impl Kit {
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/installed/inside");
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh"]).arg(script);
-        command.arg(host.path("")).args(outer);
-        if user.uid != 0 {
-            let ids = [("reuid", user.uid), ("regid", user.uid)];
-            command.arg("setpriv").arg("--clear-groups");
-            command.args(ids.map(|(what, id)| format!("--{what}={id}")));
-        }
-        command.args(words).env_clear().env("PATH", PATH);
-        command
+        inside(&host.path(""), outer, user, words)
     }
+}
+
+fn inside<I>(root: &Path, outer: &[&str], user: User, words: I) -> Command
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/installed/inside");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh"]).arg(script);
+    command.arg(root).args(outer);
+    if user.uid != 0 {
+        let ids = [("reuid", user.uid), ("regid", user.uid)];
+        command.arg("setpriv").arg("--clear-groups");
+        command.args(ids.map(|(what, id)| format!("--{what}={id}")));
+    }
+    command.args(words).env_clear().env("PATH", PATH);
+    command
 }
 
 /// Where a user has his files.
@@ -167,7 +178,7 @@ fn lay_out(host: &Host) {
         own(&host.path(below), 0, ACCOUNT, 0o750);
     }
     let tokens = ["token.0", "token.1", "token.lock"];
-    let state = ["slot.0", "slot.1", "breaker", "pace", "peers", "rounds"];
+    let state = ["slot.0", "slot.1", "breaker", "pace", "rounds", "visitors"];
     let files = tokens.map(|name| format!("etc/tokens/{name}")).into_iter();
     let files = files.chain(tokens.map(|name| format!("var/state/{name}")));
     let files = files.chain(state.map(|name| format!("var/state/{name}")));
@@ -287,6 +298,16 @@ pub fn looked_into(host: &Host, kit: &Kit, user: User, pid: u32) -> Ran {
     let words = [OsStr::new("/usr/bin/python3"), copy.as_os_str()];
     let mut command = kit.inside(host, &[], user, words);
     finish(command.arg(pid.to_string()), b"")
+}
+
+/// A sender that is none; `stub` says what it does with the words.
+pub fn stub(host: &Host, kit: &Kit, user: User, words: &[&str]) -> Command {
+    let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/installed/stub");
+    let copy = host.path("home/stub");
+    fs::copy(stub, &copy).unwrap();
+    let mut command = kit.inside(host, &[], user, [OsStr::new("perl"), copy.as_os_str()]);
+    command.args(words);
+    command
 }
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";

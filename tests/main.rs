@@ -23,6 +23,7 @@ mod grants;
 mod host;
 mod input;
 mod installed;
+mod letterbox;
 mod login;
 mod man;
 mod matrix;

@@ -11,6 +11,7 @@ mod rows;
 mod scarce;
 mod scene;
 mod signalled;
+mod socketed;
 mod table;
 
 use scene::{Case, Mode, Scene, Template};

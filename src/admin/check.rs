@@ -72,7 +72,7 @@ fn closed(path: &Path, step: &Path, wanted: u32) -> Failure {
 /// Every fault that is found without a message is one of the configuration.
 pub fn as_fault(failure: Failure) -> Failure {
     match failure.class() {
-        Class::OsError => failure,
+        Class::OsError | Class::NoPermission => failure,
         _ => failure.as_class(Class::Config),
     }
 }

@@ -43,6 +43,8 @@ pub fn perform(
 struct Counter<'a> {
     config: &'a Config,
     caller: &'a Caller,
+    /// Root, or the owner of the queue.
+    all: bool,
     now: SystemTime,
     spool: Spool,
     queued: Vec<Listed>,
@@ -71,6 +73,7 @@ impl<'a> Counter<'a> {
         Ok(Counter {
             config,
             caller,
+            all,
             now,
             spool,
             queued: entries
@@ -162,6 +165,9 @@ impl<'a> Counter<'a> {
                 locked.write_state(&state)?;
                 (listed.id.clone(), "due now")
             }
+            Named::Failed(failed) if !self.may_move(failed.is_file_of(self.caller.uid)) => {
+                return Err(accounts(&failed.name));
+            }
             Named::Failed(failed) => (
                 self.spool
                     .resend(failed, self.caller.uid, &Caps::default())?,
@@ -174,7 +180,14 @@ impl<'a> Counter<'a> {
     }
 
     fn drop(&self, id: &str) -> Result<(), Failure> {
+        let uid = self.caller.uid;
         let (row, id) = match self.named(id)? {
+            Named::Queued(listed) if !self.may_move(listed.is_file_of(uid)) => {
+                return Err(accounts(&listed.id.to_string()));
+            }
+            Named::Failed(failed) if !self.may_move(failed.is_file_of(uid)) => {
+                return Err(accounts(&failed.name));
+            }
             Named::Queued(listed) => {
                 let what = format!("{} cannot be removed", listed.id);
                 let (row, _) = self.queued_row(listed).ok_or_else(|| none_such(id))?;
@@ -195,6 +208,11 @@ impl<'a> Counter<'a> {
             self.log(&id, "cancelled");
         }
         Ok(())
+    }
+
+    /// The directories are sticky: only who owns a file, or them, takes it away.
+    fn may_move(&self, own: bool) -> bool {
+        own || self.all
     }
 
     /// The one message whose id begins so; one that waits goes before what failed of the same id.
@@ -296,6 +314,14 @@ fn none_such(id: &str) -> Failure {
         .because("none that you may see begins so, neither in the queue nor among the failed")
         .fix("see `sendmail365 queue list` and `sendmail365 queue list --failed`")
         .at(Stage::Argv)
+}
+
+/// The failure of a user whose message came by the socket: the account keeps it for him.
+fn accounts(name: &str) -> Failure {
+    Failure::new(Class::NoPermission, format!("{name} is not yours to move"))
+        .because("it was handed in by the socket, so that the account keeps it")
+        .fix("ask root to do it")
+        .at(Stage::Queue)
 }
 
 fn not_taken(what: String, passed: &Passed) -> Failure {

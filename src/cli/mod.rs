@@ -52,6 +52,8 @@ pub enum Invocation {
     RunQueue(QueueRun),
     /// Speak SMTP on standard input and output (`-bs`); what the options say holds for each message.
     Serve(Submission),
+    /// Take one message from the socket on standard input (`--socket`).
+    Attend,
     /// Print the help on standard output.
     Help,
     /// Print the version on standard output.
@@ -272,7 +274,8 @@ impl Invocation {
             Invocation::Help
             | Invocation::Explain(_)
             | Invocation::Version
-            | Invocation::Nothing => return Vec::new(),
+            | Invocation::Nothing
+            | Invocation::Attend => return Vec::new(),
         };
         config.iter_mut().chain(other).collect()
     }

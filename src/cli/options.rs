@@ -57,6 +57,8 @@ pub(super) enum Kind {
     Ignored,
     /// Answered with 64.
     Refused,
+    /// For a unit of the package; no help and no manual page lists it.
+    Internal,
 }
 
 /// A word after `-b`.
@@ -136,6 +138,8 @@ pub(super) const OPTIONS: &[Opt<Wishes>] = &[
     ignored('p', Takes::Value("protocol", value_ignored), "Protocol of arrival."),
     ignored('s', Takes::Nothing(|_| ()),                "Of other mailers."),
     ignored('x', Takes::Nothing(|_| ()),                "Of other mailers."),
+    long("socket", Kind::Internal, Takes::Nothing(|w| w.mode = Mode::Attend),
+        "Take one message from the socket on standard input."),
     opt(Name::Short('Q'), Kind::Refused, Takes::Glued("reason", quarantine), "Quarantine."),
 ];
 

@@ -150,6 +150,8 @@ fn settle(wishes: Wishes) -> Result<Invocation, Failure> {
             verbose: submission.verbose,
             ..wishes.run
         })),
+        Mode::Attend if submission.config.is_some() => Err(misuse("-C does not go with --socket")),
+        Mode::Attend => Ok(Invocation::Attend),
         Mode::Version => Ok(Invocation::Version),
         Mode::Nothing => Ok(Invocation::Nothing),
         Mode::Aliases => Ok(Invocation::Aliases {

@@ -38,6 +38,8 @@ pub(super) enum Mode {
     Run,
     Version,
     Nothing,
+    /// Started by a unit for one connection.
+    Attend,
 }
 
 /// A mode, or why it will never be there.

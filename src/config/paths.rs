@@ -24,6 +24,14 @@ pub struct Location {
 }
 
 impl Location {
+    /// The file of the installed system, whoever has one of his own.
+    pub fn of_host() -> Location {
+        Location {
+            path: PathBuf::from(SYSTEM),
+            callers_own: false,
+        }
+    }
+
     /// Whether it is the file of the installed system, by whatever way.
     pub fn is_hosts(&self) -> bool {
         self.path == Path::new(SYSTEM)
@@ -51,10 +59,7 @@ pub fn locate(named: Option<&Path>) -> Location {
             path,
             callers_own: true,
         },
-        _ => Location {
-            path: PathBuf::from(SYSTEM),
-            callers_own: false,
-        },
+        _ => Location::of_host(),
     }
 }
 
@@ -104,6 +109,7 @@ mod tests {
     fn caller(uid: u32) -> Caller {
         Caller {
             uid,
+            pid: 1,
             login: "joe".to_owned(),
             full_name: Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 use super::annex::{Body, Gathering, OpenAnnex};
 use crate::outcome::{Class, Failure, Stage};
-use std::io::{BufRead, ErrorKind};
+use std::io::{self, BufRead, ErrorKind};
 
 /// What a line that begins with a dot means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +60,7 @@ impl<R: BufRead> Source<R> {
                     return Ok(true);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let failure = Failure::new(Class::Io, "the message cannot be read")
-                        .because(&error)
-                        .fix("nothing was sent; check what is given as standard input")
-                        .at(Stage::Stdin)
-                        .with_os_error(&error);
-                    return Err(failure);
-                }
+                Err(error) => return Err(unreadable(&error)),
             }
         }
         Ok(false)
@@ -99,6 +92,39 @@ impl<R: BufRead> Source<R> {
         while let Ok(true) = self.next(<[u8]>::len) {}
         self.octets - before
     }
+}
+
+/// The failure of a message that does not come whole.
+pub fn unreadable(error: &io::Error) -> Failure {
+    let failure = Failure::new(Class::Io, "the message cannot be read")
+        .because(error)
+        .fix("nothing was sent; check what is given as standard input")
+        .at(Stage::Stdin)
+        .with_os_error(error);
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::TimedOut => failure.with_reason(CUT_OFF),
+        ErrorKind::InvalidData => failure.with_reason(MALFORMED),
+        _ => failure,
+    }
+}
+
+/// The reason where whoever wrote the message went away.
+pub const CUT_OFF: &str = "cut-off";
+
+/// The reason where what was written is no message.
+pub const MALFORMED: &str = "malformed";
+
+/// Takes the dot away that ends a message in a regular file: a last line with nothing else on it.
+pub fn without_ending_dot(message: &mut Vec<u8>) {
+    let text = message.strip_suffix(b"\n").unwrap_or(message);
+    let returns = text.iter().rev().take_while(|&&octet| octet == b'\r');
+    let (text, _) = text.split_at(text.len() - returns.count());
+    let end = match text.strip_suffix(b".") {
+        Some([]) => 0,
+        Some(before) if before.ends_with(b"\n") => before.len(),
+        _ => message.len(),
+    };
+    message.truncate(end);
 }
 
 /// Turns octets as they come into body lines that end in CRLF.
@@ -283,6 +309,28 @@ mod tests {
         answers.dedup();
         assert_eq!(answers.len(), 1, "{input:?}: {answers:?}");
         answers.remove(0)
+    }
+
+    #[test]
+    fn the_dot_that_ends_a_file_is_taken_away_and_no_other() {
+        for (message, left) in [
+            ("a\n.\n", "a\n"),
+            ("a\n.\r\n", "a\n"),
+            ("a\n.", "a\n"),
+            ("a\n.\r\r", "a\n"),
+            (".\n", ""),
+            (".", ""),
+            ("a\n.\nb\n", "a\n.\nb\n"),
+            ("a\n.\n\n", "a\n.\n\n"),
+            ("a.\n", "a.\n"),
+            ("a\n..\n", "a\n..\n"),
+            ("a\n", "a\n"),
+            ("", ""),
+        ] {
+            let mut octets = message.as_bytes().to_vec();
+            without_ending_dot(&mut octets);
+            assert_eq!(octets, left.as_bytes(), "{message:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod pace;
 mod record;
 mod rounds;
 mod slots;
+mod visitors;
 
 use crate::outcome::{Failure, Stage};
 use crate::sys::clock::LocalTime;
@@ -26,6 +27,8 @@ use std::io;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use visitors::VISITORS;
+pub use visitors::Visit;
 
 /// The state that the processes of a host share.
 pub struct Gate {
@@ -181,7 +184,7 @@ impl Gate {
     /// Makes the files that are not there yet; the installation's task, not a submission's.
     pub fn create_missing(&self) -> io::Result<()> {
         let slots = (0..self.connections).map(|number| slots::path(&self.dir, number));
-        let records = [BREAKER, PACE, ROUNDS].map(|name| self.path(name));
+        let records = [BREAKER, PACE, ROUNDS, VISITORS].map(|name| self.path(name));
         slots
             .chain(records)
             .try_for_each(|path| raised(|| make_shared(&path)))
@@ -269,7 +272,7 @@ mod tests {
             place
         }
 
-        fn gate(&self, connections: u32) -> Gate {
+        pub(super) fn gate(&self, connections: u32) -> Gate {
             Gate {
                 dir: self.dir.clone(),
                 connections,

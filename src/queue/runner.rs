@@ -100,7 +100,11 @@ impl Pass<'_> {
         tally: &mut Tally,
     ) -> Option<Due<'a>> {
         entries.find_map(|listed| {
-            let own = self.choice.uid.is_none_or(|uid| uid == listed.uid);
+            // What the account keeps for a user is for the account to send: he could not remove it.
+            let own = self
+                .choice
+                .uid
+                .is_none_or(|uid| uid == listed.uid && listed.is_file_of(uid));
             let chosen = own && self.choice.id.as_ref().is_none_or(|id| *id == listed.id);
             let ended = (self.interrupted)() || tally.stopped.is_some();
             (chosen && !ended).then(|| self.entry(listed, carrier, tally))?
@@ -486,8 +490,7 @@ mod tests {
     #[test]
     fn a_pass_of_a_user_neither_waits_for_the_runner_nor_keeps_it_waiting() {
         let scratch = Scratch::new();
-        scratch.commit(1);
-        let uid = scratch.spool.list().unwrap().entries[0].uid;
+        let uid = scratch.commit_own(1);
         let lock = scratch.spool.runner_lock().unwrap();
         let clock = Cell::new(u64::MAX / 2);
         let own = Choice {

@@ -334,6 +334,13 @@ impl Spool {
     }
 }
 
+impl Listed {
+    /// Whether the file is this user's own, to remove and to put elsewhere.
+    pub fn is_file_of(&self, uid: u32) -> bool {
+        self.owner == uid
+    }
+}
+
 impl Stranger {
     /// Its name, which may hold anything.
     pub fn name(&self) -> String {
@@ -405,9 +412,20 @@ pub(super) mod tests {
             self.commit_with(number, &Caps::default()).unwrap().id
         }
 
+        /// Commits the usual message as the user who runs the tests, who is answered.
+        pub(crate) fn commit_own(&self, number: u64) -> u32 {
+            let uid = fs::metadata(&self.spool.root).unwrap().uid();
+            self.commit_of(uid, number, &Caps::default()).unwrap();
+            uid
+        }
+
         fn commit_with(&self, number: u64, caps: &Caps) -> Result<Committed, Failure> {
+            self.commit_of(33, number, caps)
+        }
+
+        fn commit_of(&self, uid: u32, number: u64, caps: &Caps) -> Result<Committed, Failure> {
             let deposit = Deposit {
-                entry: &entry(33),
+                entry: &entry(uid),
                 message: &[b"Subject: x\r\n", b"\r\n", b"hi\r\n"],
             };
             self.spool.commit(&id(number), &deposit, caps)

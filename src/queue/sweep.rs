@@ -46,6 +46,13 @@ pub struct Failed {
     pub(super) owner: u32,
 }
 
+impl Failed {
+    /// Whether the file is this user's own, to remove and to put elsewhere.
+    pub fn is_file_of(&self, uid: u32) -> bool {
+        self.owner == uid
+    }
+}
+
 impl Spool {
     /// What stands in failed/, oldest first.
     pub fn failed(&self) -> Result<Vec<Failed>, Failure> {

@@ -13,7 +13,8 @@ use std::path::Path;
 impl Job<'_> {
     /// Reads the configuration; one that the caller chose is read with his own rights only.
     pub(super) fn configure(&self, named: Option<&Path>) -> Result<Config, Failure> {
-        self.configure_or_lack(named)?.map_err(|lack| closed(&lack))
+        self.configure_or_lack(named)?
+            .map_err(|lack| closed(&lack, false))
     }
 
     /// The same for a job that goes to the network: root goes there as the account.
@@ -40,9 +41,20 @@ impl Job<'_> {
         {
             return Ok(Err(lack));
         }
+        Err(self.unreadable(&location, failure))
+    }
+
+    /// Reads the configuration of a place that is given.
+    pub(super) fn configure_at(&self, location: &Location) -> Result<Config, Failure> {
+        let config = file::load(location, self.caller);
+        let config = config.map_err(|failure| self.unreadable(location, failure))?;
+        self.send_with(config, None)
+    }
+
+    fn unreadable(&self, location: &Location, failure: Failure) -> Failure {
         let log = Log::new(Some(Log::SYSLOG.into()), None);
-        self.record(&log, self.config_event(&location), &failure);
-        Err(failure)
+        self.record(&log, self.config_event(location), &failure);
+        failure
     }
 
     /// Root gives up its ids for those of the account.
@@ -100,17 +112,22 @@ fn stays_root() -> Warning {
     }
 }
 
-/// The failure of a job that only the socket, or nobody, can do for this process.
-fn closed(lack: &Lack) -> Failure {
-    let other = lack.cure().map(|cure| format!("; or {cure}"));
-    Failure::new(
-        Class::NoPermission,
-        "this process may not use the settings of the host",
-    )
-    .because(lack)
-    .fix(format!(
-        "as root: systemctl enable --now sendmail365.socket, by which such processes send{}",
-        other.unwrap_or_default()
-    ))
-    .with_reason("no-privilege")
+/// The failure of a job for which this process lacks the rights; a message could go by the socket.
+pub(super) fn closed(lack: &Lack, is_message: bool) -> Failure {
+    const SOCKET: &str =
+        "as root: systemctl enable --now sendmail365.socket, by which such processes send";
+    let cure = match (is_message, lack.cure()) {
+        (true, Some(cure)) => format!("{SOCKET}; or {cure}"),
+        (true, None) => SOCKET.to_owned(),
+        (false, Some(cure)) => format!("ask root to do it; or {cure}"),
+        (false, None) => "call it from elsewhere, or ask root to do it".to_owned(),
+    };
+    let what = match is_message {
+        true => "this process may not send for the host",
+        false => "this process may not use the settings of the host",
+    };
+    Failure::new(Class::NoPermission, what)
+        .because(lack)
+        .fix(cure)
+        .with_reason("no-privilege")
 }

@@ -10,6 +10,7 @@ use crate::mail::aliases::Aliases;
 use crate::mail::dsn::Dsn;
 use crate::mail::recipients;
 use crate::outcome::{Class, Failure, Fate, Outcome, QueueId, Stage};
+use crate::queue::Via;
 use crate::smtp;
 use crate::smtp::stdio::{Answer, Clerk, Letter, Party};
 use crate::sys::caller::Caller;
@@ -84,6 +85,7 @@ impl<'a> Counter<'a> {
             now,
             host: self.host,
             regular_file: false,
+            via: Via::Stdio,
             signals: None,
         };
         let done = work(self, &desk);
@@ -191,7 +193,7 @@ pub fn farewell(failure: &Failure) -> Answer {
 /// The reply that a failure earns.
 ///
 /// What a later try may mend is answered with 4yz, so that the client keeps the message.
-fn answer(failure: &Failure) -> Answer {
+pub(super) fn answer(failure: &Failure) -> Answer {
     let too_large = failure.reason() == Some("size") || failure.code() == Some("552");
     let (code, status) = match (failure.fate(), failure.class(), failure.code()) {
         (Fate::Return, Class::Data | Class::Unavailable, _) if too_large => (552, "5.3.4"),
@@ -207,7 +209,7 @@ fn answer(failure: &Failure) -> Answer {
 }
 
 /// The one address of a path.
-fn one_address(path: &[u8]) -> Result<Address, Fault> {
+pub(super) fn one_address(path: &[u8]) -> Result<Address, Fault> {
     let mut found = scan_word(path).into_iter();
     match (found.next(), found.next()) {
         (Some(Ok(mailbox)), None) => Ok(mailbox.address),

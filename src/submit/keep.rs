@@ -92,7 +92,7 @@ fn entry(kept: &Kept<'_>, state: State, desk: &Desk<'_>) -> Entry {
         origin: Origin {
             uid: desk.caller.uid,
             user: desk.caller.log_name(),
-            pid: std::process::id(),
+            pid: desk.caller.pid,
             host: desk.host.to_owned(),
             via: kept.via,
         },

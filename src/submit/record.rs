@@ -1,10 +1,11 @@
 //! What the log says of a message: one line, in the order of its grammar.
 
-use super::Ended;
+use super::{Desk, Ended};
+use crate::mail::body::{CUT_OFF, MALFORMED};
 use crate::outcome::{self, Failure, Fate};
-use crate::queue::Class;
+use crate::queue::{Class, Via};
 use crate::sys::file::error_number_name;
-use crate::sys::log::{Journal, Level, Line};
+use crate::sys::log::{Level, Line};
 
 /// What is known of a message for its line in the log.
 #[derive(Default)]
@@ -17,7 +18,8 @@ pub(super) struct Known {
 }
 
 /// Writes the one line of a message, which one delivered in parts has had from each part.
-pub(super) fn record(journal: &Journal<'_>, known: &Known, result: &Result<Ended, Failure>) {
+pub(super) fn record(desk: &Desk<'_>, known: &Known, result: &Result<Ended, Failure>) {
+    let journal = desk.journal;
     match result {
         Ok(Ended::Queued(_, failure)) => {
             let event = Class::of(failure.fate()).map_or("queued", Class::event);
@@ -29,13 +31,18 @@ pub(super) fn record(journal: &Journal<'_>, known: &Known, result: &Result<Ended
             journal.write(Level::Info, &line.text("reason", &receipt.reply));
         }
         Ok(Ended::Delivered) => {}
+        Ok(Ended::HandedOver(reply)) => {
+            let line = journal.line("handed-over");
+            let line = line.number("status", reply.status.into());
+            journal.write(Level::Info, &known.on(line));
+        }
         Ok(Ended::Cancelled(signal)) => {
             let signal = u64::try_from(*signal).unwrap_or_default();
             let line = journal.line("cancelled").number("signal", signal);
             journal.write(Level::Info, &known.on(line));
         }
         Err(failure) => {
-            let line = known.on(place(journal.line(event(failure)), failure));
+            let line = known.on(place(journal.line(event(failure, desk.via)), failure));
             journal.write(Level::Error, &cause(line, failure));
         }
     }
@@ -80,7 +87,12 @@ fn cause(mut line: Line, failure: &Failure) -> Line {
 }
 
 /// What the log calls a message that was not sent.
-fn event(failure: &Failure) -> &'static str {
+fn event(failure: &Failure, via: Via) -> &'static str {
+    match failure.reason().filter(|_| via == Via::Socket) {
+        Some(CUT_OFF) => return "cancelled",
+        Some(MALFORMED) => return "denied",
+        _ => {}
+    }
     match (failure.fate(), failure.class()) {
         (Fate::Unsure, _) => "unsure",
         (_, outcome::Class::Config) => "config",

@@ -12,6 +12,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 pub struct Caller {
     /// Real user id.
     pub uid: u32,
+    /// The process that asks, which may be another than this.
+    pub pid: u32,
     /// Login name, `uid1234` where the database has no entry.
     pub login: String,
     /// The name for a generated From: `NAME`, else the database's full name; any octets.
@@ -82,6 +84,7 @@ impl Caller {
             .map(|entry| full_name(&entry.gecos, &entry.login));
         Caller {
             uid,
+            pid: std::process::id(),
             login,
             full_name: hint.or(listed).unwrap_or_default(),
         }

@@ -6,6 +6,7 @@ use super::privilege::raised;
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -149,6 +150,28 @@ pub fn open_shared(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(ErrorKind::InvalidInput, text));
     }
     Ok(file)
+}
+
+/// Locks one octet of a file, which need not be that long, for as long as the file is open; false if
+/// another process has it.
+#[expect(unsafe_code, reason = "libc calls")]
+pub fn lock_octet(file: &File, offset: u64) -> io::Result<bool> {
+    let start = libc::off_t::try_from(offset);
+    // SAFETY: an all-zero flock is a valid value of the plain C struct.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = start.map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open, and the struct valid for the call.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &lock) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(error),
+    }
 }
 
 /// Makes an empty file for [`open_shared`] where there is none, and its directory.
@@ -329,6 +352,8 @@ pub fn error_number_name(number: i32) -> String {
         libc::ETIMEDOUT => "ETIMEDOUT",
         libc::EHOSTUNREACH => "EHOSTUNREACH",
         libc::ENETUNREACH => "ENETUNREACH",
+        libc::ENETDOWN => "ENETDOWN",
+        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
         libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
         number => return format!("errno{number}"),
     };

@@ -17,6 +17,7 @@ pub mod random;
 pub mod roots;
 pub mod secret;
 pub mod signal;
+pub mod socket;
 pub mod stdio;
 pub mod timer;
 pub mod tls;

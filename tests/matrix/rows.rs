@@ -1,7 +1,7 @@
 //! How each fault of the table is brought about, for submissions.
 
 use super::scene::{Case, Scene};
-use super::{privileged, queued, scarce, signalled};
+use super::{privileged, queued, scarce, signalled, socketed};
 use crate::host::{Ran, finish};
 use crate::submission::{self, MESSAGE};
 use crate::tenant::{Act, Answer, Fault, Plan, Stage};
@@ -38,6 +38,7 @@ pub fn cases() -> BTreeMap<&'static str, Cases> {
         queued::rows(),
         scarce::rows(),
         signalled::rows(),
+        socketed::rows(),
     ] {
         for (id, cases) in rows {
             assert!(all.insert(id, cases).is_none(), "{id} stands twice");

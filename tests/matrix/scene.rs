@@ -314,6 +314,8 @@ impl Scene<'_> {
         };
         let unsure = waiting.iter().any(doubtful);
         let doubt = ran.stderr.contains("may have been") || ran.status.code().is_none();
+        // Nobody is left to put it into the queue.
+        let unheard = ran.stderr.contains("submit broke before the answer") && queued <= 1;
         let notices = self.host.spooled("queue").len() - queued;
         let states = [
             ("SENT", all && queued == 0 && failed == 0),
@@ -324,7 +326,9 @@ impl Scene<'_> {
             ("SPLIT", most == 1 && queued + notices >= 1 && queued <= 1),
             (
                 "UNSURE",
-                (none || all) && doubt && queued == usize::from(self.queue) && unsure == self.queue,
+                (none || all)
+                    && doubt
+                    && (unheard || queued == usize::from(self.queue) && unsure == self.queue),
             ),
             (
                 "REPORTED",
