@@ -9,7 +9,7 @@ use crate::{binary, is_root, needs, skipped};
 pub use attendant::Attendant;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -202,6 +202,16 @@ pub fn own_settings(host: &Host) {
     }
 }
 
+/// Gives a user a tree, and of its links nothing but themselves.
+pub fn give(path: &Path, user: User) {
+    lchown(path, Some(user.uid), Some(user.uid)).unwrap();
+    if path.is_dir() && !path.is_symlink() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
+    }
+}
+
 /// A host with the program installed, and signed in.
 pub struct Installed {
     pub host: Host,
@@ -238,6 +248,11 @@ impl Installed {
     /// The program's own file, setgid.
     pub fn program(&self) -> PathBuf {
         self.kit.program()
+    }
+
+    /// What makes the host one where it is installed.
+    pub fn kit(&self) -> &Kit {
+        &self.kit
     }
 
     /// A command of a user on the host, with no more environment than a path.

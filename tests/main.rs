@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod attacks;
 mod callers;
 mod cases;
 mod configuration;

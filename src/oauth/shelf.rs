@@ -11,7 +11,7 @@ use super::refusal::no_token;
 use super::slot::{self, Fault, SIZE_MAX, Slot};
 use crate::outcome::{Failure, Stage};
 use crate::sys::file::{error_name, open_regular};
-use crate::sys::privilege::raised;
+use crate::sys::privilege::{check_file_size, raised};
 use crate::sys::random;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -292,6 +292,8 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// One write, so that a kill leaves the old line, the new one, or a torn one that its sum gives away.
 fn write_in_place(path: &Path, line: &[u8]) -> io::Result<()> {
+    // Part of a line would leave the slot torn until another refresh comes by.
+    check_file_size(line.len() as u64)?;
     let file = open_single(path, OpenOptions::new().write(true))?;
     let written = file.write_at(line, 0)?;
     if written != line.len() {

@@ -219,6 +219,14 @@ pub fn may_write_to(offset: u64) -> bool {
     !known || limit.rlim_cur >= offset
 }
 
+/// An error if the caller's file size limit would cut a write of so many octets short.
+pub fn check_file_size(size: u64) -> io::Result<()> {
+    match may_write_to(size) {
+        true => Ok(()),
+        false => Err(io::Error::from_raw_os_error(libc::EFBIG)),
+    }
+}
+
 /// The group is lowered and kept. The program is never installed setuid; if somebody has made it so,
 /// that user is given up.
 #[expect(unsafe_code, reason = "libc calls")]
