@@ -26,6 +26,7 @@ const HELD: [(&str, &str); 25] = [
     ("var/lib/sendmail365/breaker", "root:sendmail365 0660"),
     ("var/lib/sendmail365/pace", "root:sendmail365 0660"),
     ("var/lib/sendmail365/rounds", "root:sendmail365 0660"),
+    ("var/lib/sendmail365/visitors", "root:sendmail365 0660"),
     ("var/spool/sendmail365", "root:sendmail365 0750"),
     ("var/spool/sendmail365/tmp", "sendmail365:sendmail365 3770"),
     (

@@ -43,6 +43,7 @@ const MADE: [&str; 13] = [
     "var/lib/sendmail365/breaker",
     "var/lib/sendmail365/pace",
     "var/lib/sendmail365/rounds",
+    "var/lib/sendmail365/visitors",
     "var/spool/sendmail365/runner.lock",
     "etc/cron.d/sendmail365",
 ];
