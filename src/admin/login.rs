@@ -6,6 +6,7 @@ use crate::oauth;
 use crate::outcome::{Class, Failure, Outcome, printable};
 use crate::sys::file::read_regular;
 use crate::sys::log::Journal;
+use crate::sys::privilege::raised;
 use crate::sys::secret::Secret;
 use crate::sys::stdio;
 use std::io;
@@ -25,7 +26,7 @@ pub fn import(
     journal: &Journal<'_>,
     now: SystemTime,
 ) -> Result<Outcome, Failure> {
-    let text = read(from).map_err(|error| {
+    let text = raised(|| read(from)).map_err(|error| {
         Failure::new(
             Class::Io,
             format!("cannot read the token in {}", from.display()),
