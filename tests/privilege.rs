@@ -282,3 +282,54 @@ fn descriptors_of_the_caller_are_closed() {
     };
     named(3).exits(78).in_two_lines().says("/dev/fd/3");
 }
+
+/// A sign-in reads what only root can read, and what it makes is root's and the group's.
+#[test]
+fn root_signs_in_with_a_file_that_only_root_can_read() {
+    let tenant = Tenant::start();
+    let Some(host) = Installed::with(&tenant) else {
+        return;
+    };
+    let token = host.host.path("home/token");
+    fs::write(&token, tenant.issue_refresh_token()).unwrap();
+    own(&token, 0, 0, 0o600);
+    for name in ["token.0", "token.1", "token.lock"] {
+        fs::remove_file(host.host.path("etc/tokens").join(name)).unwrap();
+    }
+    let words = ["login", "--import", token.to_str().unwrap()];
+    host.run(ROOT, "sendmail365", words, "").exits(0);
+    fs::remove_file(&token).unwrap();
+    for name in ["token.0", "token.1", "token.lock"] {
+        let facts = fs::metadata(host.host.path("etc/tokens").join(name)).unwrap();
+        let found = (facts.uid(), facts.gid(), facts.mode() & 0o7777);
+        assert_eq!(found, (0, ACCOUNT, 0o660), "{name}");
+    }
+    host.sendmail(ANN, PLAIN, MESSAGE).exits(0).silently();
+}
+
+/// Aliases may lie with the settings. A path that a user can turn is read with his rights: whatever is
+/// read for him he sees in what becomes of an address.
+#[test]
+fn aliases_are_read_by_the_group_only_where_root_alone_can_put_them() {
+    let tenant = Tenant::start();
+    let Some(mut host) = Installed::with(&tenant) else {
+        return;
+    };
+    host.host.write("etc/aliases", "root: ops@example.com\n");
+    own(&host.host.path("etc/aliases"), 0, ACCOUNT, 0o640);
+    let ran = host.sendmail(ANN, ["-bv", "root"], "");
+    assert_eq!(
+        ran.exits(0).stdout,
+        "root... deliverable: ops@example.com\n"
+    );
+    let link = host.home(ANN).join("aliases");
+    symlink(host.host.path("etc/tokens/token.1"), &link).unwrap();
+    host.set("recipients", "aliases", &format!("{link:?}"));
+    let slot = fs::read_to_string(host.host.path("etc/tokens/token.1")).unwrap();
+    let name = slot.split_once(':').unwrap().0.to_owned();
+    for words in [vec!["-bv", &name], vec!["-bi"], vec!["-i", "root"]] {
+        let ran = host.sendmail(ANN, &words, MESSAGE);
+        ran.exits(78).says("Permission denied");
+        assert!(tenant.leak_in(ran.stdout.as_bytes()).is_none());
+    }
+}

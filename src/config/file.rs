@@ -13,6 +13,7 @@ use crate::sys::file::{read_regular, replaceable_by_others};
 use crate::sys::log::Log;
 use crate::sys::privilege::raised;
 use crate::sys::roots::Roots;
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
@@ -75,7 +76,7 @@ fn forbidden(location: &Location) -> &'static str {
 ///
 /// One that does not exist holds no aliases.
 pub fn read_aliases(path: &Path) -> Result<(Aliases, Vec<Failure>), Failure> {
-    match raised(|| read_regular(path, FILE_SIZE_MAX)) {
+    match read_for_all(path) {
         Ok((text, _)) => {
             let (aliases, bad) = Aliases::parse(&text);
             let named = |bad: BadLine| {
@@ -94,6 +95,23 @@ pub fn read_aliases(path: &Path) -> Result<(Aliases, Vec<Failure>), Failure> {
                 .with_os_error(&error)
                 .at(Stage::Config))
         }
+    }
+}
+
+/// Reads what everybody may know of, whose directory may be closed to the caller all the same.
+///
+/// The group is for a path that nobody but root can turn: through any other a user would have it read
+/// what he likes, and see it in what becomes of his addresses.
+fn read_for_all(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
+    let read = || read_regular(path, FILE_SIZE_MAX);
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            raised(|| match replaceable_by_others(path, 0)? {
+                None => read(),
+                Some(_) => Err(error),
+            })
+        }
+        read => read,
     }
 }
 

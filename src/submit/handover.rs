@@ -11,6 +11,7 @@ use crate::mail::dsn::Dsn;
 use crate::outcome::{Class, Failure, Fate, Stage};
 use crate::queue::Via;
 use crate::sys::file::error_number_name;
+use crate::sys::socket;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -32,7 +33,8 @@ pub(super) fn may_help(failure: &Failure, desk: &Desk<'_>) -> bool {
     let shut_in = match failure.stage() {
         Some(Stage::Queue) => error == "EROFS",
         Some(Stage::TokenHttp | Stage::Dns | Stage::Connect) => {
-            NO_NETWORK.contains(&error.as_str())
+            // A resolver says no more than that it has no answer.
+            NO_NETWORK.contains(&error.as_str()) || socket::has_loopback_only()
         }
         _ => false,
     };

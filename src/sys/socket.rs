@@ -1,4 +1,5 @@
 //! Sockets of this host: who is at the other end, and a connection that is not waited for without end.
+#![expect(clippy::disallowed_methods, reason = "edge: asks for the interfaces")]
 
 use std::io;
 use std::mem;
@@ -42,6 +43,14 @@ pub fn peer_of_stdin() -> io::Result<Peer> {
         }),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Whether this process sees no network but its own loopback, as a service with PrivateNetwork does.
+pub fn has_loopback_only() -> bool {
+    let interfaces = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let names = interfaces.lines().filter_map(|line| line.split_once(':'));
+    let mut others = names.filter(|(name, _)| name.trim() != "lo");
+    !interfaces.is_empty() && others.next().is_none()
 }
 
 /// Standard input as the connection it is.

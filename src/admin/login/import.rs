@@ -4,6 +4,7 @@ use super::Desk;
 use crate::oauth::SignedIn;
 use crate::outcome::{Class, Failure};
 use crate::sys::file::read_regular;
+use crate::sys::privilege::raised;
 use crate::sys::secret::Secret;
 use crate::sys::{clock, stdio};
 use std::io;
@@ -14,7 +15,7 @@ const TOKEN_SIZE_MAX: u64 = 64 * 1024;
 
 /// Takes the token in `from`; `-` is standard input.
 pub(super) fn sign_in(desk: &Desk<'_>, from: &Path) -> Result<SignedIn, Failure> {
-    let text = read(from).map_err(|error| {
+    let text = raised(|| read(from)).map_err(|error| {
         Failure::new(
             Class::Io,
             format!("cannot read the token in {}", from.display()),
