@@ -44,6 +44,8 @@ impl Sought<'_> {
             Ok(()) => Ok(Some(token)),
             // Another scope may have been configured since; a refresh asks for it.
             Err((Misfit::Purpose, _)) => Ok(None),
+            // So may another tenant, and nobody has to sign in to it.
+            Err(_) if !self.account.grant.is_a_persons() => Ok(None),
             Err((Misfit::Person, failure)) => Err(failure),
         }
     }

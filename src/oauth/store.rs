@@ -313,6 +313,7 @@ fn pause() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::Grant;
     use crate::oauth::slot;
     use crate::oauth::slot::tests::slot as slot_of;
     use crate::oauth::sought::Renewal;
@@ -904,5 +905,21 @@ mod tests {
         }
         let expected: Vec<String> = (1..11).map(|turn| format!("rt-{turn}")).collect();
         assert_eq!(*seen.borrow(), expected);
+    }
+
+    #[test]
+    fn an_applications_token_of_another_tenant_is_renewed_by_itself() {
+        let mut application = account();
+        application.grant = Grant::ClientSecret(Secret::new("s".to_owned()));
+        application.tenant = "99999999-2222-3333-4444-555555555555".to_owned();
+        let before = jwt(json!({"tid": "11111111-2222-3333-4444-555555555555"}));
+        let mut slot = slot_of("rt", &before, NOW + 3600);
+        slot.refresh_token = None;
+        let place = Place::holding(&slot);
+        let answer = |_: Option<&Slot>| Ok(granted("at-2", None));
+        let token = place.with(&application, None, &answer, |sought| {
+            place.store.token(sought)
+        });
+        assert_eq!(good(token), "at-2");
     }
 }
