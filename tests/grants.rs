@@ -370,6 +370,41 @@ fn a_service_of_the_host_is_asked_past_the_proxy_and_again_while_it_is_busy() {
 }
 
 #[test]
+fn a_service_of_the_host_that_asks_for_time_gets_it() {
+    let tenant = Tenant::start();
+    let host = identity(&tenant, Metadata::Imds);
+    tenant.fault(Fault::Metadata(Answer::Throttled(Some(40))).once());
+    login(&host).exits(75).says("to be asked again in 40 s");
+    assert_eq!(tenant.metadata_requests().len(), 1);
+}
+
+/// Neither a proxy, which is never asked, nor a person's sign-in is the cure here.
+#[test]
+fn what_a_service_of_the_host_refuses_has_a_cure_of_its_own() {
+    let tenant = Tenant::with(Setup {
+        system_assigned: false,
+        ..Setup::default()
+    });
+    let host = identity(&tenant, Metadata::Imds);
+    login(&host)
+        .exits(75)
+        .in_two_lines()
+        .says("Identity not found")
+        .says("managed identity in the Azure portal");
+    tenant.fault(Fault::Metadata(Answer::Proxy(403)).once());
+    login(&host)
+        .exits(75)
+        .in_two_lines()
+        .says("managed-identity on Azure hosts only");
+    let mut host = identity(&tenant, Metadata::AppService);
+    give(&mut host, "client_secret_file", "client-secret", "wrong");
+    login(&host)
+        .exits(75)
+        .in_two_lines()
+        .says("IDENTITY_HEADER");
+}
+
+#[test]
 fn a_federated_token_from_an_empty_root_to_a_delivered_message() {
     let tenant = Tenant::start();
     let mut host = application(&tenant, "federated");

@@ -189,15 +189,16 @@ impl Ask<'_> {
     }
 }
 
-/// How long Microsoft wants to be left alone: Retry-After in seconds, at most an hour; a minute for a
-/// 429 without.
+/// How long Microsoft wants to be left alone: what it says, a minute for a 429 that says nothing.
 fn wait(reply: &Reply) -> Option<Duration> {
-    let asked = reply
-        .retry_after
-        .as_deref()
-        .and_then(|text| text.trim().parse::<u64>().ok());
-    let wait = asked.or((reply.status == 429).then_some(60))?;
-    Some(Duration::from_secs(wait.min(3600)))
+    let usual = Duration::from_secs(60);
+    asked(reply).or((reply.status == 429).then_some(usual))
+}
+
+/// Retry-After in seconds, at most an hour.
+pub(super) fn asked(reply: &Reply) -> Option<Duration> {
+    let seconds: u64 = reply.retry_after.as_deref()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(3600)))
 }
 
 fn in_words(wait: Option<Duration>) -> String {
