@@ -283,13 +283,9 @@ fn assertion_id() -> Result<String, Failure> {
     ))
 }
 
+/// Whether another algorithm may help. 50027 is none of these: it is said of a wrong clock as well.
 fn is_about_the_signature(failure: &Failure) -> bool {
-    const SIGNATURE: [&str; 4] = [
-        "AADSTS50012",
-        "AADSTS700027",
-        "AADSTS5002730",
-        "AADSTS50027",
-    ];
+    const SIGNATURE: [&str; 3] = ["AADSTS50012", "AADSTS700027", "AADSTS5002730"];
     failure.code().is_some_and(|code| SIGNATURE.contains(&code))
 }
 
@@ -334,6 +330,19 @@ mod tests {
             let failure = fetch.proof(challenge, folder).err().unwrap();
             assert_eq!(failure.stage(), Some(Stage::Token));
             assert_eq!(failure.reason(), Some("challenge"));
+        }
+    }
+
+    #[test]
+    fn another_algorithm_is_not_tried_where_the_clock_is_wrong() {
+        for (number, again) in [
+            ("700027", true),
+            ("5002730", true),
+            ("50027", false),
+            ("700024", false),
+        ] {
+            let failure = Failure::hold("x").with_code(format!("AADSTS{number}"));
+            assert_eq!(is_about_the_signature(&failure), again, "{number}");
         }
     }
 }
