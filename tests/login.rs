@@ -55,6 +55,25 @@ fn a_code_from_an_empty_root_to_a_delivered_message() {
     assert_eq!(tenant.received().len(), 1);
 }
 
+/// The v1 endpoints, for a tenant of China that knows no others.
+#[test]
+fn a_code_of_a_v1_endpoint_is_asked_for_and_polled_in_its_own_words() {
+    let tenant = tenant(SignIn::After(1));
+    let mut host = Host::configured(&binary(), &tenant);
+    host.set(
+        "endpoint",
+        "token_url",
+        &format!("{:?}", tenant.token_url_v1()),
+    );
+    let device_url = tenant.token_url_v1().replace("/token", "/devicecode");
+    host.set("endpoint", "device_url", &format!("{device_url:?}"));
+    host.set("endpoint", "resource", "\"https://outlook.office.com\"");
+    login(&host).exits(0);
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    let polled = &tenant.token_requests()[0].form;
+    assert_eq!(polled["resource"], "https://outlook.office.com");
+}
+
 /// The registration has a secret, and a code is a public client's all the same: no secret goes along,
 /// neither with the code nor with the refresh of what it brought.
 #[test]

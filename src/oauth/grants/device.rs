@@ -1,5 +1,6 @@
 //! Sign-in with a code on another device (RFC 8628).
 
+use super::purpose;
 use crate::oauth::answer::{Ask, Granted, Reply, object, taken};
 use crate::oauth::form::Form;
 use crate::oauth::token::number;
@@ -16,8 +17,6 @@ pub struct DeviceCode {
     pub user_code: String,
     /// The page where it is typed.
     pub verification_uri: String,
-    /// Microsoft's own words for the person.
-    pub message: Option<String>,
     /// How long the code lasts from the moment it was asked for.
     pub lifetime: Duration,
     /// How long to wait before the first poll.
@@ -40,35 +39,30 @@ pub(crate) enum Polled {
 }
 
 /// What asks for a code.
-pub(crate) fn request(account: &Account, scope: &str) -> Form {
+pub(crate) fn request(account: &Account, audience: &Audience) -> Form {
     Form::of(&[
         ("client_id", Some(&account.client_id)),
-        ("scope", Some(scope)),
+        (purpose(audience).0, Some(purpose(audience).1)),
     ])
 }
 
-/// The scope of the sign-in; a v1 resource is named by the permission that SMTP needs.
-pub(crate) fn scope_of(audience: &Audience) -> String {
-    match audience {
-        Audience::Scope(scope) => scope.clone(),
-        Audience::Resource(resource) => {
-            format!(
-                "{}/SMTP.Send offline_access",
-                resource.trim_end_matches('/')
-            )
-        }
-    }
-}
-
 /// What asks whether the person is done. No secret goes along: who signs in this way is a public client.
-pub(crate) fn poll(account: &Account, code: &DeviceCode) -> Form {
+///
+/// The v1 endpoints, older than RFC 8628, have words of their own.
+pub(crate) fn poll(account: &Account, audience: &Audience, code: &DeviceCode) -> Form {
+    let (kind, name, resource) = match audience {
+        Audience::Scope(_) => (
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "device_code",
+            None,
+        ),
+        Audience::Resource(resource) => ("device_code", "code", Some(resource.as_str())),
+    };
     Form::of(&[
         ("client_id", Some(&account.client_id)),
-        (
-            "grant_type",
-            Some("urn:ietf:params:oauth:grant-type:device_code"),
-        ),
-        ("device_code", Some(code.device_code.expose())),
+        ("grant_type", Some(kind)),
+        (name, Some(code.device_code.expose())),
+        ("resource", resource),
     ])
 }
 
@@ -102,7 +96,6 @@ fn code(mut answer: Map<String, Value>) -> Option<DeviceCode> {
         .min(INTERVAL_SECONDS_MAX);
     Some(DeviceCode {
         user_code: text("user_code").filter(|code| !code.is_empty())?,
-        message: text("message"),
         device_code: Secret::new((*device_code).clone()),
         verification_uri,
         lifetime: Duration::from_secs_f64(lifetime),
