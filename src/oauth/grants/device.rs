@@ -81,6 +81,8 @@ pub(crate) fn read_code(ask: &Ask<'_>, reply: Reply) -> Result<DeviceCode, Failu
 fn code(mut answer: Map<String, Value>) -> Option<DeviceCode> {
     const LIFETIME_SECONDS: f64 = 900.0;
     const INTERVAL_SECONDS: f64 = 5.0;
+    // A poll without a pause between is what Microsoft takes for a loop.
+    const INTERVAL_SECONDS_MIN: f64 = 1.0;
     const INTERVAL_SECONDS_MAX: f64 = 300.0;
     let device_code = taken(&mut answer, "device_code").filter(|text| !text.is_empty())?;
     let text = |key: &str| answer.get(key)?.as_str().map(str::to_owned);
@@ -93,7 +95,7 @@ fn code(mut answer: Map<String, Value>) -> Option<DeviceCode> {
     let interval = seconds("interval").filter(|seconds| *seconds >= 0.0);
     let interval = interval
         .unwrap_or(INTERVAL_SECONDS)
-        .min(INTERVAL_SECONDS_MAX);
+        .clamp(INTERVAL_SECONDS_MIN, INTERVAL_SECONDS_MAX);
     Some(DeviceCode {
         user_code: text("user_code").filter(|code| !code.is_empty())?,
         device_code: Secret::new((*device_code).clone()),
@@ -142,5 +144,32 @@ impl DeviceCode {
     /// For whoever must not show it.
     pub(crate) fn secret(&self) -> &str {
         self.device_code.expose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn between_two_polls_there_is_a_pause_whatever_the_server_names() {
+        for (interval, seconds) in [
+            (json!(7), 7),
+            (json!("7"), 7),
+            (json!(null), 5),
+            (json!(-1), 5),
+            (json!(0), 1),
+            (json!(0.001), 1),
+            (json!(1e9), 300),
+        ] {
+            let answer = json!({
+                "device_code": "d", "user_code": "u", "verification_uri": "https://x", "interval": interval,
+            });
+            let Value::Object(answer) = answer else {
+                panic!("no object")
+            };
+            assert_eq!(code(answer).unwrap().interval, Duration::from_secs(seconds));
+        }
     }
 }
