@@ -149,6 +149,30 @@ fn each_end_without_a_sign_in_is_explained_and_leaves_the_working_one() {
     }
 }
 
+/// Nobody sends anything, and no token is missing.
+#[test]
+fn a_sign_in_without_a_network_is_not_told_as_mail_that_waits() {
+    for answer in [Answer::Reset, Answer::ServerError(503), Answer::Html200] {
+        let tenant = tenant(SignIn::After(0));
+        let host = Host::configured(&binary(), &tenant);
+        tenant.fault(Fault::Token(answer));
+        let ran = login(&host);
+        ran.exits(75).in_two_lines();
+        ran.says("the sign-in did not succeed")
+            .says("try again later");
+        assert!(!ran.stderr.contains("no access token"), "{ran:#?}");
+        assert!(!ran.stderr.contains("send again"), "{ran:#?}");
+    }
+    let tenant = tenant(SignIn::Script(vec![Poll::Instead(Answer::ServerError(
+        503,
+    ))]));
+    let host = Host::configured(&binary(), &tenant);
+    let ran = login(&host);
+    ran.exits(0).says("HTTP 503").says("still waiting");
+    assert!(!ran.stderr.contains("no access token"), "{ran:#?}");
+    assert!(!ran.stderr.contains("again later"), "{ran:#?}");
+}
+
 #[test]
 fn another_user_than_the_mailbox_is_refused_and_named() {
     let tenant = Tenant::with(Setup {

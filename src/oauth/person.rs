@@ -64,8 +64,9 @@ impl SignIn<'_> {
     pub fn device(&self, now: SystemTime) -> Result<Device, Failure> {
         let fetch = self.fetch(seconds(now));
         let form = device::request(self.account, &self.endpoint.audience);
-        let reply = fetch.post_to(&self.endpoint.device_url, &form)?;
-        let code = device::read_code(&fetch.ask(Vec::new()), reply)?;
+        let reply = fetch.post_to(&self.endpoint.device_url, &form);
+        let code = reply.and_then(|reply| device::read_code(&fetch.ask(Vec::new()), reply));
+        let code = code.map_err(in_vain)?;
         Ok(Device {
             interval: code.interval,
             code,
@@ -93,7 +94,7 @@ impl SignIn<'_> {
             Polled::Disturbed(failure) if failure.class() == Class::Config => Next::Failed(failure),
             Polled::Disturbed(failure) => {
                 let asked = failure.retry_after().unwrap_or_default();
-                Next::Disturbed(device.interval.max(asked), failure)
+                Next::Disturbed(device.interval.max(asked), in_vain(failure))
             }
             Polled::Expired => Next::Expired,
             Polled::Failed(failure) => Next::Failed(in_vain(failure)),
@@ -154,7 +155,7 @@ impl SignIn<'_> {
 /// The same for whoever waits at the terminal: no mail is concerned.
 fn in_vain(failure: Failure) -> Failure {
     match failure.class() {
-        Class::NoPermission => failure,
+        Class::NoPermission | Class::Config => failure,
         _ => failure.told_as("the sign-in did not succeed"),
     }
 }
