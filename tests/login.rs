@@ -23,10 +23,14 @@ fn login(host: &Host) -> Ran {
 
 /// Runs `login` on a terminal: what was seen, and the line on how it ended.
 fn on_a_terminal(host: &Host, steps: &str) -> String {
-    let plain = host.command("sendmail365", ["login"]);
+    started_on_a_terminal(&[], &host.command("sendmail365", ["login"]), steps)
+}
+
+/// The same with a command before it.
+fn started_on_a_terminal(before: &[&str], plain: &Command, steps: &str) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/login/terminal.py");
     let mut command = Command::new("python3");
-    command.args([script, steps]);
+    command.args([script, steps]).args(before);
     command.arg(plain.get_program()).args(plain.get_args());
     let ran = finish(&mut command, b"");
     ran.exits(0);
@@ -233,6 +237,28 @@ fn a_decline_and_a_lost_network_show_on_the_terminal_too() {
     let seen = on_a_terminal(&host, "[]");
     assert!(seen.contains("still waiting"), "{seen}");
     assert!(seen.contains("status 77"), "{seen}");
+}
+
+/// A terminal drops what is beyond 4095 octets of a line, unless it is told not to gather lines.
+#[test]
+fn an_address_that_the_terminal_cuts_is_told_with_a_way_that_works() {
+    let tenant = Tenant::start();
+    let host = Host::configured(&binary(), &tenant);
+    let plain = host.command("sendmail365", ["login", "--paste"]);
+    let long = "x".repeat(5000);
+    let paste = format!(r#"["see", "paste it here"], ["type", "https://{long}\n"]"#);
+    let seen = started_on_a_terminal(&[], &plain, &format!("[{paste}]"));
+    for part in [
+        "the terminal has cut the address",
+        "stty -icanon",
+        "status 65",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    let shell = ["/bin/sh", "-c", "stty -icanon && exec \"$@\"", "sh"];
+    let steps = format!(r#"[{paste}, ["see", "paste the last one"], ["type", "\u0003"]]"#);
+    let seen = started_on_a_terminal(&shell, &plain, &steps);
+    assert!(seen.contains("status -2 steps left 0"), "{seen}");
 }
 
 /// Neither leg of a sign-in goes where a redirect points, nor where the caller's environment does.
