@@ -49,6 +49,11 @@ fn expire(host: &Host) {
     }
 }
 
+/// What is checked without the network is right once it has been tried.
+fn checked(host: &Host) {
+    host.sendmail(["--check"], "").exits(0).silently();
+}
+
 /// Signs in without anybody, sends, and sends again with the token that was kept.
 #[track_caller]
 fn delivers(host: &Host, tenant: &Tenant) {
@@ -62,6 +67,7 @@ fn delivers(host: &Host, tenant: &Tenant) {
     assert_eq!(tenant.received().len(), 2);
     let later = tenant.token_requests().len() + tenant.metadata_requests().len();
     assert_eq!(asked, later, "the token is kept");
+    checked(host);
 }
 
 #[test]
@@ -422,6 +428,8 @@ fn a_federated_token_from_an_empty_root_to_a_delivered_message() {
         .says("does not hold one token");
     fs::remove_file(host.path("etc/client-secret")).unwrap();
     login(&host).exits(75).says("federated_token_file");
+    let ran = host.sendmail(["--check"], "");
+    ran.exits(78).in_two_lines().says("federated_token_file");
     // As Kubernetes projects it: a link to a link, exchanged as a whole.
     host.write("etc/client-secret.new", tenant.federated_token());
     std::os::unix::fs::symlink(
@@ -459,6 +467,10 @@ fn a_command_from_an_empty_root_to_a_delivered_message() {
         .exits(75)
         .in_two_lines()
         .says("cannot be started");
+    let ran = host.sendmail(["--check"], "");
+    ran.exits(78)
+        .in_two_lines()
+        .says("/no/such cannot be started");
     host.set("account", "token_command", "[\"cat\"]");
     login(&host).exits(78).says("whole path");
 }

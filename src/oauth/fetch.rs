@@ -12,6 +12,7 @@ use super::sought::Renewal;
 use super::token::RefreshToken;
 use super::{Account, Endpoint};
 use crate::outcome::{Failure, Fate, Stage};
+use crate::sys::command::Trouble;
 use crate::sys::file::{open_existing, read_regular};
 use crate::sys::privilege::raised;
 use crate::sys::roots::Roots;
@@ -66,6 +67,22 @@ impl Fetch<'_> {
                     program::run(argv, self.timeout),
                 )
             }
+        }
+    }
+
+    /// Whether the files of the grant are there; asks nobody and starts nothing.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match &self.account.grant {
+            Grant::Federated { token_file } => self.federated_token(token_file).map(drop),
+            Grant::Command { argv } => {
+                let name = argv.first().map_or("", String::as_str);
+                let missing = program::startable(name).err();
+                missing.map_or(Ok(()), |error| {
+                    let ask = self.ask(Vec::new());
+                    Err(command::not_run(&ask, name, &Trouble::NotStarted(error)))
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -150,6 +167,11 @@ impl Fetch<'_> {
     }
 
     fn federated(&self, token_file: &Path) -> Renewal {
+        let token = self.federated_token(token_file)?;
+        self.as_application(&Credential::Assertion(&token))
+    }
+
+    fn federated_token(&self, token_file: &Path) -> Result<Zeroizing<String>, Failure> {
         let path = token_file.display();
         let failed = || {
             self.ask(Vec::new())
@@ -167,12 +189,12 @@ impl Fetch<'_> {
         let octets = Zeroizing::new(octets);
         let token = std::str::from_utf8(&octets).ok().map(str::trim);
         let token = token.filter(|token| super::token::is_token(token));
-        let token = token.ok_or_else(|| {
+        let token = token.map(|token| Zeroizing::new(token.to_owned()));
+        token.ok_or_else(|| {
             failed()
                 .because(format!("{path} does not hold one token"))
                 .fix(cure)
-        })?;
-        self.as_application(&Credential::Assertion(token))
+        })
     }
 
     fn identified(&self, header: Option<&Secret>) -> Renewal {

@@ -93,7 +93,8 @@ fn as_answer(output: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Value::Object(answer).to_string().into_bytes())
 }
 
-fn not_run(ask: &Ask<'_>, program: &str, trouble: &Trouble) -> Failure {
+/// Why it could not be run to its end.
+pub(crate) fn not_run(ask: &Ask<'_>, program: &str, trouble: &Trouble) -> Failure {
     match trouble {
         Trouble::NotStarted(error) => failed(ask)
             .because(format!("{program} cannot be started: {error}"))
