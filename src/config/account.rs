@@ -1,4 +1,4 @@
-//! Who signs in, with what, and where: the settings of [account] and [endpoint] into the parts that
+//! Who signs in, with what, and where: the settings of `[account]` and `[endpoint]` into the parts that
 //! `oauth` takes.
 
 use super::clouds::{self, Cloud};
