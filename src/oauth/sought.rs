@@ -36,6 +36,7 @@ impl Sought<'_> {
         };
         let Some(token) = slot
             .fresh(self.now, self.margin)
+            .or_else(|| slot.resting(self.now))
             .filter(|token| !self.was_refused(token))
         else {
             return Ok(None);
@@ -79,6 +80,7 @@ impl Sought<'_> {
             mailbox: self.account.mailbox.clone(),
             flow: self.account.grant.name().to_owned(),
             with_secret: None,
+            resting_until: None,
         }
     }
 
