@@ -49,6 +49,11 @@ fn expire(host: &Host) {
     }
 }
 
+/// What is checked without the network is right once it has been tried.
+fn checked(host: &Host) {
+    host.sendmail(["--check"], "").exits(0).silently();
+}
+
 /// Signs in without anybody, sends, and sends again with the token that was kept.
 #[track_caller]
 fn delivers(host: &Host, tenant: &Tenant) {
@@ -62,6 +67,7 @@ fn delivers(host: &Host, tenant: &Tenant) {
     assert_eq!(tenant.received().len(), 2);
     let later = tenant.token_requests().len() + tenant.metadata_requests().len();
     assert_eq!(asked, later, "the token is kept");
+    checked(host);
 }
 
 #[test]
@@ -370,6 +376,41 @@ fn a_service_of_the_host_is_asked_past_the_proxy_and_again_while_it_is_busy() {
 }
 
 #[test]
+fn a_service_of_the_host_that_asks_for_time_gets_it() {
+    let tenant = Tenant::start();
+    let host = identity(&tenant, Metadata::Imds);
+    tenant.fault(Fault::Metadata(Answer::Throttled(Some(40))).once());
+    login(&host).exits(75).says("to be asked again in 40 s");
+    assert_eq!(tenant.metadata_requests().len(), 1);
+}
+
+/// Neither a proxy, which is never asked, nor a person's sign-in is the cure here.
+#[test]
+fn what_a_service_of_the_host_refuses_has_a_cure_of_its_own() {
+    let tenant = Tenant::with(Setup {
+        system_assigned: false,
+        ..Setup::default()
+    });
+    let host = identity(&tenant, Metadata::Imds);
+    login(&host)
+        .exits(75)
+        .in_two_lines()
+        .says("Identity not found")
+        .says("managed identity in the Azure portal");
+    tenant.fault(Fault::Metadata(Answer::Proxy(403)).once());
+    login(&host)
+        .exits(75)
+        .in_two_lines()
+        .says("managed-identity on Azure hosts only");
+    let mut host = identity(&tenant, Metadata::AppService);
+    give(&mut host, "client_secret_file", "client-secret", "wrong");
+    login(&host)
+        .exits(75)
+        .in_two_lines()
+        .says("IDENTITY_HEADER");
+}
+
+#[test]
 fn a_federated_token_from_an_empty_root_to_a_delivered_message() {
     let tenant = Tenant::start();
     let mut host = application(&tenant, "federated");
@@ -387,6 +428,8 @@ fn a_federated_token_from_an_empty_root_to_a_delivered_message() {
         .says("does not hold one token");
     fs::remove_file(host.path("etc/client-secret")).unwrap();
     login(&host).exits(75).says("federated_token_file");
+    let ran = host.sendmail(["--check"], "");
+    ran.exits(78).in_two_lines().says("federated_token_file");
     // As Kubernetes projects it: a link to a link, exchanged as a whole.
     host.write("etc/client-secret.new", tenant.federated_token());
     std::os::unix::fs::symlink(
@@ -424,6 +467,10 @@ fn a_command_from_an_empty_root_to_a_delivered_message() {
         .exits(75)
         .in_two_lines()
         .says("cannot be started");
+    let ran = host.sendmail(["--check"], "");
+    ran.exits(78)
+        .in_two_lines()
+        .says("/no/such cannot be started");
     host.set("account", "token_command", "[\"cat\"]");
     login(&host).exits(78).says("whole path");
 }

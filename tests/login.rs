@@ -23,10 +23,14 @@ fn login(host: &Host) -> Ran {
 
 /// Runs `login` on a terminal: what was seen, and the line on how it ended.
 fn on_a_terminal(host: &Host, steps: &str) -> String {
-    let plain = host.command("sendmail365", ["login"]);
+    started_on_a_terminal(&[], &host.command("sendmail365", ["login"]), steps)
+}
+
+/// The same with a command before it.
+fn started_on_a_terminal(before: &[&str], plain: &Command, steps: &str) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/login/terminal.py");
     let mut command = Command::new("python3");
-    command.args([script, steps]);
+    command.args([script, steps]).args(before);
     command.arg(plain.get_program()).args(plain.get_args());
     let ran = finish(&mut command, b"");
     ran.exits(0);
@@ -53,6 +57,25 @@ fn a_code_from_an_empty_root_to_a_delivered_message() {
     assert_eq!(tenant.early_polls(), 0);
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
     assert_eq!(tenant.received().len(), 1);
+}
+
+/// The v1 endpoints, for a tenant of China that knows no others.
+#[test]
+fn a_code_of_a_v1_endpoint_is_asked_for_and_polled_in_its_own_words() {
+    let tenant = tenant(SignIn::After(1));
+    let mut host = Host::configured(&binary(), &tenant);
+    host.set(
+        "endpoint",
+        "token_url",
+        &format!("{:?}", tenant.token_url_v1()),
+    );
+    let device_url = tenant.token_url_v1().replace("/token", "/devicecode");
+    host.set("endpoint", "device_url", &format!("{device_url:?}"));
+    host.set("endpoint", "resource", "\"https://outlook.office.com\"");
+    login(&host).exits(0);
+    host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    let polled = &tenant.token_requests()[0].form;
+    assert_eq!(polled["resource"], "https://outlook.office.com");
 }
 
 /// The registration has a secret, and a code is a public client's all the same: no secret goes along,
@@ -130,6 +153,30 @@ fn each_end_without_a_sign_in_is_explained_and_leaves_the_working_one() {
     }
 }
 
+/// Nobody sends anything, and no token is missing.
+#[test]
+fn a_sign_in_without_a_network_is_not_told_as_mail_that_waits() {
+    for answer in [Answer::Reset, Answer::ServerError(503), Answer::Html200] {
+        let tenant = tenant(SignIn::After(0));
+        let host = Host::configured(&binary(), &tenant);
+        tenant.fault(Fault::Token(answer));
+        let ran = login(&host);
+        ran.exits(75).in_two_lines();
+        ran.says("the sign-in did not succeed")
+            .says("try again later");
+        assert!(!ran.stderr.contains("no access token"), "{ran:#?}");
+        assert!(!ran.stderr.contains("send again"), "{ran:#?}");
+    }
+    let tenant = tenant(SignIn::Script(vec![Poll::Instead(Answer::ServerError(
+        503,
+    ))]));
+    let host = Host::configured(&binary(), &tenant);
+    let ran = login(&host);
+    ran.exits(0).says("HTTP 503").says("still waiting");
+    assert!(!ran.stderr.contains("no access token"), "{ran:#?}");
+    assert!(!ran.stderr.contains("again later"), "{ran:#?}");
+}
+
 #[test]
 fn another_user_than_the_mailbox_is_refused_and_named() {
     let tenant = Tenant::with(Setup {
@@ -190,6 +237,28 @@ fn a_decline_and_a_lost_network_show_on_the_terminal_too() {
     let seen = on_a_terminal(&host, "[]");
     assert!(seen.contains("still waiting"), "{seen}");
     assert!(seen.contains("status 77"), "{seen}");
+}
+
+/// A terminal drops what is beyond 4095 octets of a line, unless it is told not to gather lines.
+#[test]
+fn an_address_that_the_terminal_cuts_is_told_with_a_way_that_works() {
+    let tenant = Tenant::start();
+    let host = Host::configured(&binary(), &tenant);
+    let plain = host.command("sendmail365", ["login", "--paste"]);
+    let long = "x".repeat(5000);
+    let paste = format!(r#"["see", "paste it here"], ["type", "https://{long}\n"]"#);
+    let seen = started_on_a_terminal(&[], &plain, &format!("[{paste}]"));
+    for part in [
+        "the terminal has cut the address",
+        "stty -icanon",
+        "status 65",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    let shell = ["/bin/sh", "-c", "stty -icanon && exec \"$@\"", "sh"];
+    let steps = format!(r#"[{paste}, ["see", "paste the last one"], ["type", "\u0003"]]"#);
+    let seen = started_on_a_terminal(&shell, &plain, &steps);
+    assert!(seen.contains("status -2 steps left 0"), "{seen}");
 }
 
 /// Neither leg of a sign-in goes where a redirect points, nor where the caller's environment does.

@@ -97,6 +97,44 @@ fn every_fault_of_the_table_ends_as_the_table_says() {
     );
 }
 
+/// The rows about the stored sign-in once more, for an application: it has nothing to lose there, so
+/// whatever befalls the slots, the message goes at once.
+#[test]
+fn no_fault_of_the_slots_stops_an_application() {
+    let template = Template::application();
+    let rows: BTreeMap<String, Row> = table()
+        .into_iter()
+        .map(|row| (row.id.clone(), row))
+        .collect();
+    let (mut wrong, mut tried) = (Vec::new(), 0);
+    for (id, cases) in rows::slots() {
+        let row = &rows[id];
+        for queue in [true, false] {
+            let goes_at_once =
+                |log: &String| match log.contains("=hold") || log.contains("=refused") {
+                    true => "event=sent".to_owned(),
+                    false => log.clone(),
+                };
+            let own = row.expected(queue);
+            let expected = Expected {
+                exit: "0".to_owned(),
+                state: "SENT".to_owned(),
+                total: "1".to_owned(),
+                log: own.log.iter().map(goes_at_once).collect(),
+            };
+            for case in cases(queue).iter().filter(|case| case.possible()) {
+                let mut scene = template.scene(queue);
+                let faults = play(&mut scene, case, &expected, row);
+                let told = |fault| format!("{id} {} ({}): {fault}", case.label, Mode(queue));
+                wrong.extend(faults.into_iter().map(told));
+                tried += 1;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried >= 12, "{tried}");
+}
+
 /// Runs the cases of a row; what is wrong is told in full.
 fn run(template: &Template, job: &Job) -> Vec<String> {
     let mut failed = Vec::new();

@@ -33,7 +33,7 @@ pub fn login(wishes: &Login, config: &Config, journal: &Journal<'_>) -> Result<O
         journal,
         sign_in: config.sign_in(&store),
     };
-    let signed_in = desk.sign_in(&wishes.way)?;
+    let signed_in = desk.sign_in(&wishes.way).map_err(without_mail)?;
     // What a refused sign-in has put on hold goes on.
     config.gate().close();
     let named = wishes.config.as_deref();
@@ -67,6 +67,17 @@ impl Desk<'_> {
     fn advice(&self) -> String {
         let user = printable(self.config.account.user.as_bytes());
         format!("Sign in there as {user}, not as an administrator of the tenant.\n")
+    }
+}
+
+/// The same for who sends nothing at the moment.
+fn without_mail(failure: Failure) -> Failure {
+    match failure
+        .cure()
+        .map(|cure| cure.replace("send again", "try again"))
+    {
+        Some(cure) => failure.fix(cure),
+        None => failure,
     }
 }
 

@@ -2,7 +2,7 @@
 //! `oauth` takes.
 
 use super::clouds::{self, Cloud};
-use super::file::{Cures, FORBIDDEN, Source};
+use super::file::{Cures, Source};
 use super::settings::Draft;
 use crate::config::Warning;
 use crate::oauth::{self, Account, Certificate, Endpoint, Grant, identity};
@@ -194,7 +194,7 @@ impl Accounts<'_> {
             name: "the client secret",
             absent: "put the secret's value into it, or correct [account] client_secret_file",
             too_large: "put nothing but the secret's value into it, on one line",
-            forbidden: FORBIDDEN,
+            forbidden: self.source.forbidden_secret(),
         })?);
         let secret = text.trim_ascii();
         if secret.is_empty() || !secret.iter().all(u8::is_ascii_graphic) {
@@ -218,14 +218,14 @@ impl Accounts<'_> {
             name: "the certificate",
             absent: "put the certificate there, or correct [account] certificate_file",
             too_large: "put nothing but the certificate and its chain into it",
-            forbidden: FORBIDDEN,
+            forbidden: self.source.forbidden_secret(),
         })?;
         let key = self.source.beside(key_path, SECRET_SIZE_MAX);
         let key = Zeroizing::new(key.read(&Cures {
             name: "the private key",
             absent: "put the certificate's key there, or correct [account] private_key_file",
             too_large: "put nothing but the key into it",
-            forbidden: FORBIDDEN,
+            forbidden: self.source.forbidden_secret(),
         })?);
         self.warn_if_exposed(key_path);
         Certificate::parse(&chain, &key).map_err(|fault| {

@@ -23,7 +23,7 @@ const FILE_SIZE_MAX: u64 = 1024 * 1024;
 /// Largest bundle of certificate authorities; the system's has 220 KiB.
 const BUNDLE_SIZE_MAX: u64 = 16 * 1024 * 1024;
 
-pub(super) const FORBIDDEN: &str = "let this user read it, and pass the directories above it";
+const FORBIDDEN: &str = "let this user read it, and pass the directories above it";
 
 const FORBIDDEN_TO_GROUP: &str = "as root: chgrp sendmail365 /etc/sendmail365 /etc/sendmail365/config.toml \
      && chmod 0750 /etc/sendmail365 && chmod 0640 /etc/sendmail365/config.toml";
@@ -264,6 +264,17 @@ impl Source<'_> {
             .with_reason(format!("{section}.{key}"))
     }
 
+    /// What lets those who send read a secret beside this file, and nobody else.
+    pub(super) fn forbidden_secret(&self) -> &'static str {
+        match self.owner {
+            0 => {
+                "as root: chgrp sendmail365 and chmod 0640 the file, and let that group pass the \
+                 directories above it; nobody else may read it"
+            }
+            _ => "let this user read it, and nobody else, and pass the directories above it",
+        }
+    }
+
     /// Another file that the configuration names.
     pub(super) fn beside<'a>(&self, path: &'a Path, size_max: u64) -> Source<'a> {
         Source {
@@ -317,5 +328,21 @@ mod tests {
         assert!(cure(hosts, false).contains("chmod 0640 /etc/sendmail365/config.toml"));
         assert!(cure(hosts, true).contains("leave out -C"));
         assert_eq!(cure("/home/joe/own.toml", true), FORBIDDEN);
+    }
+
+    /// `let this user read it` would open the host's secret to everybody.
+    #[test]
+    fn a_secret_of_the_host_is_opened_to_the_group_only() {
+        let source = |owner| Source {
+            path: Path::new("/x"),
+            owner,
+            size_max: 1,
+        };
+        let hosts = source(0);
+        let beside = hosts.beside(Path::new("/y"), 1);
+        for cure in [hosts.forbidden_secret(), beside.forbidden_secret()] {
+            assert!(cure.contains("chgrp sendmail365") && cure.contains("nobody else"));
+        }
+        assert!(!source(1000).forbidden_secret().contains("as root"));
     }
 }

@@ -213,6 +213,13 @@ impl Ask<'_> {
         None
     }
 
+    /// How far the clocks are apart, if that is more than requests stand.
+    pub(super) fn skew(&self, reply: &Reply) -> Option<String> {
+        let ours = i64::try_from(self.now).unwrap_or(i64::MAX);
+        let apart = ours.saturating_sub(their_time(reply)?);
+        (apart.unsigned_abs() as f64 > SKEW_SECONDS).then(|| self.clock(reply))
+    }
+
     /// What the server's clock says about ours.
     fn clock(&self, reply: &Reply) -> String {
         let Some(theirs) = their_time(reply) else {

@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 /// Octets of a request's head at most; a code has about 1 KiB.
 const HEAD_MAX: usize = 32 * 1024;
 
-/// How long a browser may take for its request.
+/// How long a browser may take for its request, and to take the answer.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
+
+/// Connections that may be silent at the same time. Everybody on this host can reach the port, and
+/// browsers themselves open one more than they use.
+const OPEN_MAX: usize = 32;
 
 /// A port that waits for a browser of this host.
 pub struct Callback {
@@ -29,14 +33,39 @@ pub struct Page {
     pub text: Vec<String>,
 }
 
+/// A connection that has not said all of its request yet.
+struct Caller {
+    stream: TcpStream,
+    head: Vec<u8>,
+    since: Instant,
+}
+
 impl Callback {
     /// A free port of both loopback addresses: a browser may try either for `localhost`.
     pub fn open() -> io::Result<Callback> {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        const TRIES: u32 = 16;
+        let mut opened = Callback::at(0);
+        for _ in 1..TRIES {
+            match &opened {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => opened = Callback::at(0),
+                _ => break,
+            }
+        }
+        opened
+    }
+
+    /// This port, or any for 0.
+    ///
+    /// One that somebody else has on the other address is not taken: he would get the browser's
+    /// answer. Where there is no IPv6, nobody can have it.
+    fn at(port: u16) -> io::Result<Callback> {
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let port = first.local_addr()?.port();
-        let second = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
-        let listeners: Vec<TcpListener> =
-            [Some(first), second.ok()].into_iter().flatten().collect();
+        let second = match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(error),
+            second => second.ok(),
+        };
+        let listeners: Vec<TcpListener> = [Some(first), second].into_iter().flatten().collect();
         for listener in &listeners {
             listener.set_nonblocking(true)?;
         }
@@ -64,17 +93,17 @@ impl Callback {
     ) -> Option<T> {
         const SLICE: Duration = Duration::from_millis(50);
         let deadline = Instant::now() + time_max;
+        let mut callers = Vec::new();
         while Instant::now() < deadline {
-            let accepted = self.listeners.iter().find_map(|one| one.accept().ok());
-            let Some((mut stream, _)) = accepted else {
+            self.admit(&mut callers);
+            let Some((stream, query)) = next_request(&mut callers) else {
                 tick(deadline.saturating_duration_since(Instant::now()));
                 std::thread::sleep(SLICE);
                 continue;
             };
-            let (ended, page) = match query(&mut stream) {
-                Ok(Some(query)) => land(&query),
-                Ok(None) => (None, not_found()),
-                Err(_) => continue,
+            let (ended, page) = match query {
+                Some(query) => land(&query),
+                None => (None, not_found()),
             };
             let _ = answer(stream, &page);
             if ended.is_some() {
@@ -82,6 +111,68 @@ impl Callback {
             }
         }
         None
+    }
+
+    /// Takes who has connected; beyond the bound whoever has been silent for longest is dropped.
+    fn admit(&self, callers: &mut Vec<Caller>) {
+        let since = Instant::now();
+        for listener in &self.listeners {
+            for (stream, _) in std::iter::from_fn(|| listener.accept().ok()).take(OPEN_MAX) {
+                if stream.set_nonblocking(true).is_ok() {
+                    let head = Vec::new();
+                    callers.push(Caller {
+                        stream,
+                        head,
+                        since,
+                    });
+                }
+            }
+        }
+        callers.retain_mut(Caller::listen);
+        while callers.len() > OPEN_MAX {
+            let Some(silent) = callers.iter().position(|caller| !caller.is_done()) else {
+                break;
+            };
+            callers.remove(silent);
+        }
+    }
+}
+
+/// The first request that is whole, and its query if it is a GET for `/` with one.
+fn next_request(callers: &mut Vec<Caller>) -> Option<(TcpStream, Option<String>)> {
+    let place = callers.iter().position(Caller::is_done)?;
+    let caller = callers.remove(place);
+    let query = query(&String::from_utf8_lossy(&caller.head));
+    Some((caller.stream, query))
+}
+
+impl Caller {
+    /// Takes what has come; false where no request will be made of it.
+    fn listen(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            if self.is_done() {
+                return true;
+            }
+            if self.head.len() > HEAD_MAX {
+                return false;
+            }
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => self
+                    .head
+                    .extend_from_slice(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self.since.elapsed() < REQUEST_MAX;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.head.windows(4).any(|octets| octets == b"\r\n\r\n")
     }
 }
 
@@ -94,30 +185,15 @@ fn not_found() -> Page {
 }
 
 /// The query of a GET for `/`; none for any other request.
-fn query(stream: &mut TcpStream) -> io::Result<Option<String>> {
-    stream.set_nonblocking(false)?;
-    let deadline = Instant::now() + REQUEST_MAX;
-    let mut head = Vec::new();
-    let mut buffer = [0; 4096];
-    while !head.windows(4).any(|octets| octets == b"\r\n\r\n") {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || head.len() > HEAD_MAX {
-            return Err(io::Error::from(ErrorKind::TimedOut));
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut buffer)? {
-            0 => return Err(io::Error::from(ErrorKind::UnexpectedEof)),
-            count => head.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-        }
-    }
-    let head = String::from_utf8_lossy(&head);
+fn query(head: &str) -> Option<String> {
     let mut words = head.lines().next().unwrap_or_default().split(' ');
     let (method, target) = (words.next(), words.next().unwrap_or_default());
     let query = target.strip_prefix("/?");
-    Ok(query.filter(|_| method == Some("GET")).map(str::to_owned))
+    query.filter(|_| method == Some("GET")).map(str::to_owned)
 }
 
 fn answer(mut stream: TcpStream, page: &Page) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(REQUEST_MAX))?;
     let body = html(page);
     let reason = if page.status == 200 { "OK" } else { "Not OK" };
@@ -132,10 +208,20 @@ fn answer(mut stream: TcpStream, page: &Page) -> io::Result<()> {
     stream.write_all(head.as_bytes())?;
     stream.write_all(body.as_bytes())?;
     stream.shutdown(Shutdown::Write)?;
-    // Whatever the browser still says: a connection closed over unread octets loses the page.
-    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
-    let _ = io::copy(&mut stream.take(HEAD_MAX as u64), &mut io::sink());
-    Ok(())
+    // Whatever the browser still says: a connection closed over unread octets loses the page. It
+    // says it at once; one that goes on for ever is not waited for.
+    let deadline = Instant::now() + Duration::from_millis(500);
+    let mut buffer = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(left))?;
+        if stream.read(&mut buffer)? == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn html(page: &Page) -> String {
@@ -246,5 +332,58 @@ mod tests {
                 .wait(Duration::ZERO, |_| (), |_| (Some(()), page("x")))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn many_who_say_nothing_do_not_keep_the_browser_waiting() {
+        let callback = Callback::open().unwrap();
+        let port = callback.port();
+        let silent: Vec<TcpStream> = (0..20)
+            .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+            .collect();
+        let browser =
+            std::thread::spawn(move || ask(port, "GET /?code HTTP/1.1\r\nHost: x\r\n\r\n"));
+        // One after the other they would have taken 5 seconds each.
+        let time_max = REQUEST_MAX * 4;
+        let ended = callback.wait(time_max, |_| (), |_| (Some(()), page("x")));
+        assert!(ended.is_some());
+        assert!(browser.join().unwrap().starts_with("HTTP/1.1 200 "));
+        drop(silent);
+    }
+
+    /// A local user who gets his 404 and goes on, octet by octet.
+    #[test]
+    fn one_who_never_ends_does_not_outlast_the_time_to_sign_in() {
+        let callback = Callback::open().unwrap();
+        let port = callback.port();
+        let endless = std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.write_all(b"GET /x HTTP/1.1\r\n\r\n").unwrap();
+            let mut octets = 0_u32;
+            // Far beyond REQUEST_MAX, and not for ever.
+            while octets < 300 && stream.write_all(b"x").is_ok() {
+                octets += 1;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            octets
+        });
+        let ended = callback.wait(Duration::from_secs(1), |_| (), |_| (Some(()), page("x")));
+        assert!(ended.is_none());
+        drop(callback);
+        assert!(
+            endless.join().unwrap() < 300,
+            "it was listened to till its end"
+        );
+    }
+
+    #[test]
+    fn a_port_that_somebody_has_on_the_other_address_is_not_taken() {
+        let Ok(other) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+            crate::sys::quiet::skipped("IPv6");
+            return;
+        };
+        let port = other.local_addr().unwrap().port();
+        let taken = Callback::at(port).err().map(|error| error.kind());
+        assert_eq!(taken, Some(ErrorKind::AddrInUse));
     }
 }

@@ -46,6 +46,11 @@ pub fn explain(number: u32) -> Option<&'static Explanation> {
     TABLE.iter().find(|row| row.numbers.contains(&number))
 }
 
+/// Whether a wrong clock of this host is among the causes.
+pub(crate) fn is_about_time(number: u32) -> bool {
+    [50013, 500133, 700024, 50027].contains(&number)
+}
+
 /// Where Microsoft explains a number.
 pub fn lookup_url(number: u32) -> String {
     format!("https://login.microsoftonline.com/error?code={number}")

@@ -11,6 +11,7 @@ use super::Account;
 use super::answer::{BODY_MAX, Reply};
 use super::form::Form;
 use super::grants::identity::stays_on_the_host;
+use super::refusal::asked;
 use crate::outcome::{Class, Failure, Stage};
 use crate::sys::roots::Roots;
 use crate::sys::tls::{self, Tls};
@@ -110,10 +111,12 @@ impl Exchange<'_> {
             let reply = request.call().and_then(reply);
             let busy = matches!(&reply, Ok(reply) if is_busy(reply.status));
             pause *= 2;
-            if !busy || Instant::now() + pause >= deadline {
+            let named = reply.as_ref().ok().and_then(asked);
+            let wait = pause.max(named.unwrap_or_default());
+            if !busy || Instant::now() + wait >= deadline {
                 return reply.map_err(|error| self.failed(error));
             }
-            std::thread::sleep(pause);
+            std::thread::sleep(wait);
         }
     }
 
@@ -300,7 +303,7 @@ fn body(body: ureq::Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::oauth::answer::tests::read;
     use crate::oauth::grants::refresh::tests::endpoint;
@@ -415,7 +418,7 @@ mod tests {
     }
 
     /// Roots that trust none of the stubs.
-    fn strangers() -> Roots {
+    pub(crate) fn strangers() -> Roots {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["stranger.test".to_owned()]).unwrap();
         trust(&params.self_signed(&key).unwrap().pem())

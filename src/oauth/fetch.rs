@@ -11,7 +11,8 @@ use super::slot::Slot;
 use super::sought::Renewal;
 use super::token::RefreshToken;
 use super::{Account, Endpoint};
-use crate::outcome::{Failure, Stage};
+use crate::outcome::{Failure, Fate, Stage};
+use crate::sys::command::Trouble;
 use crate::sys::file::{open_existing, read_regular};
 use crate::sys::privilege::raised;
 use crate::sys::roots::Roots;
@@ -66,6 +67,22 @@ impl Fetch<'_> {
                     program::run(argv, self.timeout),
                 )
             }
+        }
+    }
+
+    /// Whether the files of the grant are there; asks nobody and starts nothing.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match &self.account.grant {
+            Grant::Federated { token_file } => self.federated_token(token_file).map(drop),
+            Grant::Command { argv } => {
+                let name = argv.first().map_or("", String::as_str);
+                let missing = program::startable(name).err();
+                missing.map_or(Ok(()), |error| {
+                    let ask = self.ask(Vec::new());
+                    Err(command::not_run(&ask, name, &Trouble::NotStarted(error)))
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -150,6 +167,11 @@ impl Fetch<'_> {
     }
 
     fn federated(&self, token_file: &Path) -> Renewal {
+        let token = self.federated_token(token_file)?;
+        self.as_application(&Credential::Assertion(&token))
+    }
+
+    fn federated_token(&self, token_file: &Path) -> Result<Zeroizing<String>, Failure> {
         let path = token_file.display();
         let failed = || {
             self.ask(Vec::new())
@@ -167,12 +189,12 @@ impl Fetch<'_> {
         let octets = Zeroizing::new(octets);
         let token = std::str::from_utf8(&octets).ok().map(str::trim);
         let token = token.filter(|token| super::token::is_token(token));
-        let token = token.ok_or_else(|| {
+        let token = token.map(|token| Zeroizing::new(token.to_owned()));
+        token.ok_or_else(|| {
             failed()
                 .because(format!("{path} does not hold one token"))
                 .fix(cure)
-        })?;
-        self.as_application(&Credential::Assertion(token))
+        })
     }
 
     fn identified(&self, header: Option<&Secret>) -> Renewal {
@@ -193,8 +215,10 @@ impl Fetch<'_> {
         let reply = exchange.get(&url, &headers).map_err(not_on_azure)?;
         let mut secrets = vec![];
         secrets.extend(header.map(Secret::expose));
+        // The agent of Azure Arc listens on loopback; nobody else is shown its files.
         let challenge = reply.www_authenticate.as_deref();
-        let (401, Some(challenge), None) = (reply.status, challenge, header) else {
+        let challenge = challenge.filter(|_| header.is_none() && identity::is_the_agents(base));
+        let (401, Some(challenge)) = (reply.status, challenge) else {
             return self.identity_answer(secrets, peer, reply);
         };
         let proof = self.proof(challenge, Path::new(identity::ARC_CHALLENGES))?;
@@ -210,7 +234,21 @@ impl Fetch<'_> {
             secrets,
             now: self.now,
         };
-        ask.read(reply)
+        let kept_out = matches!(reply.status, 401 | 403);
+        ask.read(reply).map_err(|failure| match failure.reason() {
+            // Other clouds, and networks, have somebody at the same address.
+            Some("not-json" | "redirect") => failure.fix(NOT_ON_AZURE),
+            _ if failure.code().is_some_and(|code| code.starts_with("AADSTS")) => failure,
+            _ if kept_out => failure.fix(
+                "put the value of IDENTITY_HEADER that App Service has for this host into \
+                 client_secret_file under [account]; elsewhere leave that empty",
+            ),
+            _ if failure.fate() == Fate::Hold => failure.fix(
+                "give this host a managed identity in the Azure portal, its page Identity; of several \
+                 name one in client_id under [account]",
+            ),
+            _ => failure,
+        })
     }
 
     /// What the agent of Azure Arc has written for whoever may read its folder.
@@ -220,6 +258,8 @@ impl Fetch<'_> {
                 .failed(Failure::hold)
                 .because(why)
                 .fix("check token_url under [endpoint], and the agent of Azure Arc with azcmagent show")
+                // What this user may not read is nobody else's business.
+                .at(Stage::Token)
                 .with_reason("challenge")
         };
         let Some(path) = identity::challenge_file(challenge, folder) else {
@@ -265,15 +305,14 @@ fn assertion_id() -> Result<String, Failure> {
     ))
 }
 
+/// Whether another algorithm may help. 50027 is none of these: it is said of a wrong clock as well.
 fn is_about_the_signature(failure: &Failure) -> bool {
-    const SIGNATURE: [&str; 4] = [
-        "AADSTS50012",
-        "AADSTS700027",
-        "AADSTS5002730",
-        "AADSTS50027",
-    ];
+    const SIGNATURE: [&str; 3] = ["AADSTS50012", "AADSTS700027", "AADSTS5002730"];
     failure.code().is_some_and(|code| SIGNATURE.contains(&code))
 }
+
+const NOT_ON_AZURE: &str = "use the grant managed-identity on Azure hosts only; on App Service and with \
+    Azure Arc set token_url under [endpoint] to the address of their service";
 
 /// No service where every Azure host has one.
 fn not_on_azure(failure: Failure) -> Failure {
@@ -282,10 +321,50 @@ fn not_on_azure(failure: Failure) -> Failure {
         Some("ECONNREFUSED" | "ENETUNREACH" | "EHOSTUNREACH" | "ETIMEDOUT")
     ) || failure.reason() == Some("deadline");
     match unreachable {
-        true => failure.fix(
-            "use the grant managed-identity on Azure hosts only; on App Service and with Azure Arc set \
-             token_url under [endpoint] to the address of their service",
-        ),
+        true => failure.fix(NOT_ON_AZURE),
         false => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::endpoint::tests::strangers;
+    use crate::oauth::grants::refresh::tests::endpoint;
+    use crate::oauth::token::tests::account;
+
+    /// The folder is closed to most users: one of them must not close the way to the server for all.
+    #[test]
+    fn a_challenge_that_this_user_cannot_answer_is_nobody_elses_business() {
+        let (account, endpoint) = (account(), endpoint());
+        let fetch = Fetch {
+            account: &account,
+            endpoint: &endpoint,
+            roots: &strangers(),
+            timeout: Duration::from_secs(1),
+            now: 0,
+        };
+        let folder = Path::new("/no/such/folder");
+        for challenge in [
+            "Basic realm=/no/such/folder/a.key",
+            "Basic realm=/etc/passwd",
+        ] {
+            let failure = fetch.proof(challenge, folder).err().unwrap();
+            assert_eq!(failure.stage(), Some(Stage::Token));
+            assert_eq!(failure.reason(), Some("challenge"));
+        }
+    }
+
+    #[test]
+    fn another_algorithm_is_not_tried_where_the_clock_is_wrong() {
+        for (number, again) in [
+            ("700027", true),
+            ("5002730", true),
+            ("50027", false),
+            ("700024", false),
+        ] {
+            let failure = Failure::hold("x").with_code(format!("AADSTS{number}"));
+            assert_eq!(is_about_the_signature(&failure), again, "{number}");
+        }
     }
 }

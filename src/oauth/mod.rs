@@ -172,6 +172,7 @@ impl SignIn<'_> {
     ///
     /// `owner` is the user besides root who may own the stored sign-in.
     pub fn check(&self, owner: u32) -> Result<(), Failure> {
+        self.fetch(0).check()?;
         self.store.check(self.account, owner)
     }
 

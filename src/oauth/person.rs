@@ -63,10 +63,10 @@ impl SignIn<'_> {
     /// Asks for a code that a person types on another device.
     pub fn device(&self, now: SystemTime) -> Result<Device, Failure> {
         let fetch = self.fetch(seconds(now));
-        let scope = device::scope_of(&self.endpoint.audience);
-        let form = device::request(self.account, &scope);
-        let reply = fetch.post_to(&self.endpoint.device_url, &form)?;
-        let code = device::read_code(&fetch.ask(Vec::new()), reply)?;
+        let form = device::request(self.account, &self.endpoint.audience);
+        let reply = fetch.post_to(&self.endpoint.device_url, &form);
+        let code = reply.and_then(|reply| device::read_code(&fetch.ask(Vec::new()), reply));
+        let code = code.map_err(in_vain)?;
         Ok(Device {
             interval: code.interval,
             code,
@@ -79,7 +79,7 @@ impl SignIn<'_> {
     pub fn poll(&self, device: &mut Device, journal: &Journal<'_>, now: SystemTime) -> Next {
         const SLOWER: Duration = Duration::from_secs(5);
         let fetch = self.fetch(seconds(now));
-        let form = device::poll(self.account, &device.code);
+        let form = device::poll(self.account, &self.endpoint.audience, &device.code);
         let ask = fetch.ask(vec![device.code.secret()]);
         let polled = match fetch.poll(&form) {
             Ok(reply) => device::read_poll(&ask, reply),
@@ -94,7 +94,7 @@ impl SignIn<'_> {
             Polled::Disturbed(failure) if failure.class() == Class::Config => Next::Failed(failure),
             Polled::Disturbed(failure) => {
                 let asked = failure.retry_after().unwrap_or_default();
-                Next::Disturbed(device.interval.max(asked), failure)
+                Next::Disturbed(device.interval.max(asked), in_vain(failure))
             }
             Polled::Expired => Next::Expired,
             Polled::Failed(failure) => Next::Failed(in_vain(failure)),
@@ -121,8 +121,7 @@ impl SignIn<'_> {
             })?;
         }
         let begun = Begun::new(redirect_uri, random);
-        let scope = device::scope_of(&self.endpoint.audience);
-        let url = begun.url(self.account, self.endpoint, &scope);
+        let url = begun.url(self.account, self.endpoint);
         Ok(Browser { begun, url })
     }
 
@@ -156,7 +155,7 @@ impl SignIn<'_> {
 /// The same for whoever waits at the terminal: no mail is concerned.
 fn in_vain(failure: Failure) -> Failure {
     match failure.class() {
-        Class::NoPermission => failure,
+        Class::NoPermission | Class::Config => failure,
         _ => failure.told_as("the sign-in did not succeed"),
     }
 }
@@ -167,8 +166,7 @@ fn redeem(
     code: &Secret,
     secret: Option<&Secret>,
 ) -> Result<Granted, Failure> {
-    let scope = device::scope_of(&fetch.endpoint.audience);
-    let form = begun.form(fetch.account, &scope, code, secret);
+    let form = begun.form(fetch.account, &fetch.endpoint.audience, code, secret);
     let mut secrets = vec![code.expose(), begun.secret()];
     secrets.extend(secret.map(Secret::expose));
     fetch.ask(secrets).read(fetch.post(&form)?)

@@ -96,9 +96,12 @@ impl Ask<'_> {
             Some(Branch::Loop) => Some(Duration::from_secs(60)),
             _ => wait(reply),
         };
+        let skew = || self.skew(reply).map(|skew| format!("; {skew}"));
+        let timely = complaint.number.is_some_and(codes::is_about_time);
+        let clock = timely.then(skew).flatten().unwrap_or_default();
         let failure = self
             .failed(fate)
-            .because(self.account_of(&complaint, reply.status) + &in_words(wait))
+            .because(self.account_of(&complaint, reply.status) + &in_words(wait) + &clock)
             .fix(self.shown(&complaint.cure()))
             .with_reason(if reason == "refused" && !complaint.error.is_empty() {
                 self.shown(&complaint.error)
@@ -189,15 +192,16 @@ impl Ask<'_> {
     }
 }
 
-/// How long Microsoft wants to be left alone: Retry-After in seconds, at most an hour; a minute for a
-/// 429 without.
+/// How long Microsoft wants to be left alone: what it says, a minute for a 429 that says nothing.
 fn wait(reply: &Reply) -> Option<Duration> {
-    let asked = reply
-        .retry_after
-        .as_deref()
-        .and_then(|text| text.trim().parse::<u64>().ok());
-    let wait = asked.or((reply.status == 429).then_some(60))?;
-    Some(Duration::from_secs(wait.min(3600)))
+    let usual = Duration::from_secs(60);
+    asked(reply).or((reply.status == 429).then_some(usual))
+}
+
+/// Retry-After in seconds, at most an hour.
+pub(super) fn asked(reply: &Reply) -> Option<Duration> {
+    let seconds: u64 = reply.retry_after.as_deref()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(3600)))
 }
 
 fn in_words(wait: Option<Duration>) -> String {
@@ -433,6 +437,35 @@ mod tests {
             assert_eq!(failure.fate(), fate, "{status} {error} {number}");
             assert!(failure.cure().is_some());
         }
+    }
+
+    /// An assertion is signed for ten minutes of this host's clock.
+    #[test]
+    fn a_clock_that_is_off_is_named_where_the_assertion_is_not_timely() {
+        let told = |number: u32, date: &str| {
+            let mut reply = reply(
+                401,
+                json!({"error": "invalid_client", "error_codes": [number]}),
+            );
+            reply.date = Some(date.to_owned());
+            text(&read(reply).err().unwrap())
+        };
+        // The host has 08:00:00.
+        let (ahead, same) = (
+            "Fri, 15 Jan 2027 07:45:00 GMT",
+            "Fri, 15 Jan 2027 08:00:10 GMT",
+        );
+        for number in [700_024, 500_133, 50_013, 50_027] {
+            let text = told(number, ahead);
+            assert!(
+                text.contains(
+                    "this host's clock is 900 s ahead of the clock of login.microsoftonline.com"
+                ),
+                "{text}"
+            );
+            assert!(!told(number, same).contains("clock is"), "{number}");
+        }
+        assert!(!told(7_000_215, ahead).contains("clock is"));
     }
 
     #[test]

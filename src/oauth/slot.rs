@@ -9,6 +9,7 @@ use super::token::{AccessToken, RefreshToken};
 use crate::sys::secret::Secret;
 use ring::digest;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Octets of a slot at most.
@@ -16,6 +17,9 @@ pub(crate) const SIZE_MAX: usize = 64 * 1024;
 
 /// Clocks of one host may be set back by so much before a token's dates mean nothing.
 const SET_BACK_SECONDS: u64 = 300;
+
+/// The longest rest after a renewal that failed; no token is renewed much earlier than that.
+const REST_SECONDS_MAX: u64 = 300;
 
 /// What a host keeps about its sign-in.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub(crate) struct Slot {
     pub(crate) flow: String,
     /// Whether a client secret was shown; unknown in a slot of an older version.
     pub(crate) with_secret: Option<bool>,
+    /// Seconds since 1970; a renewal that failed is not to be tried again before.
+    pub(crate) resting_until: Option<u64>,
 }
 
 /// Why octets are no slot.
@@ -58,6 +64,25 @@ impl Slot {
         let dated_right = self.obtained_at <= now.saturating_add(SET_BACK_SECONDS);
         self.unexpired(now.saturating_add(margin))
             .filter(|_| dated_right)
+    }
+
+    /// The access token, while a renewal that failed rests and the token has not ended.
+    ///
+    /// A rest that ends later than any begun now was written by a clock that was wrong.
+    pub(crate) fn resting(&self, now: u64) -> Option<AccessToken> {
+        let ends = now..=now.saturating_add(REST_SECONDS_MAX);
+        self.resting_until
+            .filter(|end| *end > now && ends.contains(end))
+            .and_then(|_| self.unexpired(now))
+    }
+
+    /// The same sign-in, with a renewal that rests for so long.
+    pub(crate) fn rested(&self, now: u64, wait: Duration) -> Slot {
+        let rest = wait.as_secs().clamp(1, REST_SECONDS_MAX);
+        Slot {
+            resting_until: Some(now.saturating_add(rest)),
+            ..self.clone()
+        }
     }
 
     /// The access token, if it has not ended at `now`.
@@ -89,6 +114,7 @@ pub(crate) fn encode(generation: u64, slot: &Slot) -> Option<Zeroizing<Vec<u8>>>
         mailbox: &slot.mailbox,
         flow: &slot.flow,
         with_secret: slot.with_secret,
+        resting_until: slot.resting_until,
     };
     // Room from the start: a buffer that grows leaves copies behind that nobody wipes.
     let mut json = Zeroizing::new(Vec::with_capacity(SIZE_MAX));
@@ -149,6 +175,7 @@ fn from_json(json: &[u8]) -> Option<Slot> {
         mailbox: fields.mailbox,
         flow: fields.flow,
         with_secret: fields.with_secret,
+        resting_until: fields.resting_until,
     })
 }
 
@@ -163,6 +190,7 @@ struct Written<'a> {
     mailbox: &'a str,
     flow: &'a str,
     with_secret: Option<bool>,
+    resting_until: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -176,6 +204,7 @@ struct Read {
     mailbox: String,
     flow: String,
     with_secret: Option<bool>,
+    resting_until: Option<u64>,
 }
 
 fn is_number(text: &[u8]) -> bool {
@@ -214,6 +243,7 @@ pub(crate) mod tests {
             mailbox: account.mailbox,
             flow: "import".to_owned(),
             with_secret: None,
+            resting_until: None,
         }
     }
 
@@ -306,5 +336,25 @@ pub(crate) mod tests {
         slot.obtained_at = 5000;
         assert!(slot.fresh(4700, 300).is_some());
         assert!(slot.fresh(1000, 300).is_none());
+    }
+
+    #[test]
+    fn a_renewal_rests_for_minutes_only_and_not_beyond_the_token() {
+        let minute = Duration::from_secs(60);
+        let rested = slot("rt", "at", 1100).rested(1000, minute);
+        assert!(rested.resting(1059).is_some());
+        assert!(rested.resting(1060).is_none());
+        assert!(
+            slot("rt", "at", 1030)
+                .rested(1000, minute)
+                .resting(1030)
+                .is_none()
+        );
+        let hour = slot("rt", "at", 9000).rested(1000, minute * 60);
+        assert_eq!(hour.resting_until, Some(1300));
+        assert!(hour.resting(900).is_none(), "a clock that was set back");
+        let octets = line(1, &rested);
+        let (_, back) = decode(&octets).ok().unwrap();
+        assert_eq!(back.resting_until, Some(1060));
     }
 }

@@ -36,6 +36,7 @@ impl Sought<'_> {
         };
         let Some(token) = slot
             .fresh(self.now, self.margin)
+            .or_else(|| slot.resting(self.now))
             .filter(|token| !self.was_refused(token))
         else {
             return Ok(None);
@@ -44,6 +45,8 @@ impl Sought<'_> {
             Ok(()) => Ok(Some(token)),
             // Another scope may have been configured since; a refresh asks for it.
             Err((Misfit::Purpose, _)) => Ok(None),
+            // So may another tenant, and nobody has to sign in to it.
+            Err(_) if !self.account.grant.is_a_persons() => Ok(None),
             Err((Misfit::Person, failure)) => Err(failure),
         }
     }
@@ -77,6 +80,7 @@ impl Sought<'_> {
             mailbox: self.account.mailbox.clone(),
             flow: self.account.grant.name().to_owned(),
             with_secret: None,
+            resting_until: None,
         }
     }
 

@@ -213,7 +213,12 @@ impl Store {
         let stored = survey.newest(sought.account).map(|(_, slot)| slot);
         let granted = match (sought.renew)(stored) {
             Ok(granted) => granted,
-            Err(failure) => return sought.last_resort(stored, failure),
+            Err(failure) => {
+                if let Some(stored) = stored.filter(|_| keep) {
+                    self.rest(sought, survey, stored, &failure);
+                }
+                return sought.last_resort(stored, failure);
+            }
         };
         sought.report_notes(&granted.notes);
         let claims = Claims::of(granted.access_token.expose()).unwrap_or_default();
@@ -259,6 +264,16 @@ impl Store {
                 }
                 sought.last_resort(stored, failure)
             }
+        }
+    }
+
+    /// Has everybody use the token that is there for a while, instead of asking in vain once a message.
+    fn rest(&self, sought: &Sought<'_>, survey: &Survey, stored: &Slot, failure: &Failure) {
+        const USUAL: Duration = Duration::from_secs(60);
+        let token = stored.unexpired(sought.now);
+        if token.is_some_and(|token| !sought.was_refused(&token)) {
+            let wait = failure.retry_after().unwrap_or(USUAL);
+            self.keep(sought, survey, &stored.rested(sought.now, wait));
         }
     }
 
@@ -320,6 +335,7 @@ fn pause() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::Grant;
     use crate::oauth::slot;
     use crate::oauth::slot::tests::slot as slot_of;
     use crate::oauth::sought::Renewal;
@@ -891,7 +907,8 @@ mod tests {
             }
         };
         place.ask(None, &answer).unwrap();
-        place.ask(None, &answer).unwrap();
+        let refused = AccessToken::new(Secret::new("CANARY-2".to_owned()));
+        place.ask(Some(&refused), &answer).unwrap();
         assert!(place.log().lines().count() >= 2);
         assert!(!place.log().contains("CANARY"), "{}", place.log());
     }
@@ -911,5 +928,34 @@ mod tests {
         }
         let expected: Vec<String> = (1..11).map(|turn| format!("rt-{turn}")).collect();
         assert_eq!(*seen.borrow(), expected);
+    }
+
+    #[test]
+    fn an_applications_token_of_another_tenant_is_renewed_by_itself() {
+        let mut application = account();
+        application.grant = Grant::ClientSecret(Secret::new("s".to_owned()));
+        application.tenant = "99999999-2222-3333-4444-555555555555".to_owned();
+        let before = jwt(json!({"tid": "11111111-2222-3333-4444-555555555555"}));
+        let mut slot = slot_of("rt", &before, NOW + 3600);
+        slot.refresh_token = None;
+        let place = Place::holding(&slot);
+        let answer = |_: Option<&Slot>| Ok(granted("at-2", None));
+        let token = place.with(&application, None, &answer, |sought| {
+            place.store.token(sought)
+        });
+        assert_eq!(good(token), "at-2");
+    }
+
+    /// In its last minutes a token is still good: one asks in vain for all, and not each for himself.
+    #[test]
+    fn a_renewal_that_failed_rests_while_the_old_token_lasts() {
+        let place = Place::holding(&slot_of("rt-1", "at-1", NOW + 100));
+        assert_eq!(good(place.ask(None, &down)), "at-1");
+        assert_eq!(good(place.ask(None, &never)), "at-1");
+        assert_eq!(place.kept(), "rt-1");
+        let refused = AccessToken::new(Secret::new("at-1".to_owned()));
+        let answer = |_: Option<&Slot>| Ok(granted("at-2", Some("rt-2")));
+        assert_eq!(good(place.ask(Some(&refused), &answer)), "at-2");
+        assert_eq!(good(place.ask(None, &never)), "at-2");
     }
 }

@@ -4,7 +4,7 @@
 //! claims show mistakes that the submission server would answer with a bare 535, so they are read
 //! before the first SMTP connection; a token that cannot be read is never an error.
 
-use super::Account;
+use super::{Account, Grant};
 use crate::outcome::{Failure, Stage};
 use crate::sys::secret::Secret;
 use base64::Engine;
@@ -211,9 +211,9 @@ impl Claims {
         Err(unfit(account, "user")
             .because(format!("it belongs to {actual}, not to {}", account.user))
             .fix(format!(
-                "run `sendmail365 login` and sign in as {}, as root or as the user whose \
-                 settings these are; if {actual} may send as {}, set user = \"{actual}\" under [account]",
-                account.user, account.mailbox
+                "{}; if {actual} may send as {}, set user = \"{actual}\" under [account]",
+                own_token(account),
+                account.mailbox
             )))
     }
 
@@ -225,12 +225,14 @@ impl Claims {
             return Ok(());
         }
         Err(unfit(account, "tenant")
-            .because(format!("it belongs to tenant {actual}, not to {}", account.tenant))
-            .fix(format!(
-                "correct tenant under [account], or run `sendmail365 login` and sign in as {}, as root \
-                 or as the user whose settings these are",
-                account.user
-            )))
+            .because(format!(
+                "it belongs to tenant {actual}, not to {}",
+                account.tenant
+            ))
+            .fix(match by_itself(account) {
+                true => "correct tenant under [account]".to_owned(),
+                false => format!("correct tenant under [account], or {}", own_token(account)),
+            }))
     }
 
     fn check_audience(&self, account: &Account) -> Result<(), Failure> {
@@ -249,7 +251,7 @@ impl Claims {
                 "the token is for {service}, not for Outlook (audience {audience}); \
                  SMTP would refuse it with 535 5.7.3"
             ))
-            .fix(SCOPE_CURE))
+            .fix(scope_cure(account)))
     }
 
     fn check_scopes(&self, account: &Account) -> Result<(), Failure> {
@@ -265,23 +267,72 @@ impl Claims {
             return Ok(());
         }
         Err(unfit(account, "scope")
-            .because(format!("the token permits `{scopes}`, which lacks SMTP.Send"))
-            .fix(format!(
-                "add SMTP.Send (delegated) under API permissions of the registration, {SCOPE_CURE}, \
-                 then run `sendmail365 login`, as root or as the user whose \
-                 settings these are"
-            )))
+            .because(format!(
+                "the token permits `{scopes}`, which lacks SMTP.Send"
+            ))
+            .fix(match account.grant {
+                Grant::Delegated { .. } => format!(
+                    "add SMTP.Send (delegated) under API permissions of the registration, {}, \
+                     then run `sendmail365 login`, as root or as the user whose \
+                     settings these are",
+                    scope_cure(account)
+                ),
+                _ => scope_cure(account).to_owned(),
+            }))
     }
 }
 
-const SCOPE_CURE: &str = "the scope must be exactly \
-    `https://outlook.office.com/SMTP.Send offline_access` (in other clouds their own Outlook host): \
-    correct or empty scope and resource under [endpoint]";
+/// Whether the application speaks for itself, so that nobody can be the wrong one.
+fn by_itself(account: &Account) -> bool {
+    !matches!(
+        account.grant,
+        Grant::Delegated { .. } | Grant::Command { .. }
+    )
+}
+
+/// How to come by a token of the right user.
+fn own_token(account: &Account) -> String {
+    let user = &account.user;
+    match account.grant {
+        Grant::Delegated { .. } => format!(
+            "run `sendmail365 login` and sign in as {user}, as root or as the user whose \
+             settings these are"
+        ),
+        Grant::Command { .. } => {
+            format!("have token_command under [account] print a token of {user}")
+        }
+        _ => "check tenant and client_id under [account]".to_owned(),
+    }
+}
+
+/// How to come by a token for the right service.
+fn scope_cure(account: &Account) -> &'static str {
+    match account.grant {
+        Grant::Delegated { .. } => {
+            "the scope must be exactly \
+             `https://outlook.office.com/SMTP.Send offline_access` (in other clouds their own Outlook host): \
+             correct or empty scope and resource under [endpoint]"
+        }
+        Grant::Command { .. } => {
+            "have token_command under [account] ask for a token for Outlook: of a user with the scope \
+             `https://outlook.office.com/SMTP.Send`, of an application with \
+             `https://outlook.office365.com/.default` (in other clouds their own Outlook host)"
+        }
+        _ => {
+            "the scope must be exactly `https://outlook.office365.com/.default` (in other clouds their own \
+             Outlook host): correct or empty scope and resource under [endpoint]"
+        }
+    }
+}
 
 fn unfit(account: &Account, reason: &str) -> Failure {
-    Failure::hold(format!("the access token does not fit {}", account.mailbox))
-        .at(Stage::Token)
-        .with_reason(reason)
+    let failure = Failure::hold(format!("the access token does not fit {}", account.mailbox));
+    let failure = failure.at(Stage::Token);
+    match account.grant {
+        // It ran with the rights and limits of whoever called: nothing of it speaks for the server.
+        Grant::Command { .. } => failure.with_reason(format!("command-{reason}")),
+        _ => failure.with_reason(reason),
+    }
 }
 
 /// A guest's name carries where he comes from in front: `live.com#joe@outlook.com`.
@@ -487,6 +538,60 @@ pub(crate) mod tests {
         assert!(RefreshToken::new("0.AXoA-_~+/=").is_some());
         for text in ["", "a b", "a\r\n", "a\0", "\u{e4}", &"a".repeat(40_000)] {
             assert!(RefreshToken::new(text).is_none());
+        }
+    }
+
+    fn with_grant(grant: Grant) -> Account {
+        Account {
+            grant,
+            tenant: "99999999-2222-3333-4444-555555555555".to_owned(),
+            ..account()
+        }
+    }
+
+    /// Nobody can sign in where nobody has signed in.
+    #[test]
+    fn each_cure_fits_the_grant() {
+        let secret = || Grant::ClientSecret(Secret::new("s".to_owned()));
+        let command = || Grant::Command { argv: Vec::new() };
+        let told = |claims: Value, grant: Grant| {
+            let (_, failure) = verdict(claims, &with_grant(grant)).unwrap_err();
+            (
+                failure.lines("sendmail").join("\n"),
+                failure.reason().unwrap().to_owned(),
+            )
+        };
+        let tenant = || json!({"tid": "t"});
+        let graph = || json!({"aud": "https://graph.microsoft.com"});
+        let user = || json!({"upn": "joe@contoso.com"});
+        let scope = || json!({"aud": "https://outlook.office.com", "scp": "IMAP.AccessAsUser.All"});
+        for (claims, grant, part, why) in [
+            (
+                tenant(),
+                secret(),
+                "correct tenant under [account]",
+                "tenant",
+            ),
+            (
+                graph(),
+                secret(),
+                "`https://outlook.office365.com/.default`",
+                "audience",
+            ),
+            (tenant(), command(), "token_command", "command-tenant"),
+            (graph(), command(), "token_command", "command-audience"),
+            (
+                user(),
+                command(),
+                "print a token of alerts@contoso.com; if joe",
+                "command-user",
+            ),
+            (scope(), command(), "token_command", "command-scope"),
+        ] {
+            let (told, reason) = told(claims, grant);
+            assert!(told.contains(part), "{part}: {told}");
+            assert!(!told.contains("login"), "{told}");
+            assert_eq!(reason, why);
         }
     }
 }

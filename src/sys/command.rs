@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: starts a program")]
 
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -77,6 +78,15 @@ pub fn run(argv: &[String], time_max: Duration) -> Result<Ended, Trouble> {
         stdout,
         stderr: stderr.to_vec(),
     })
+}
+
+/// Whether there is such a program and somebody may run it.
+pub fn startable(program: &str) -> io::Result<()> {
+    let metadata = std::fs::metadata(program)?;
+    match metadata.is_file() && metadata.mode() & 0o111 != 0 {
+        true => Ok(()),
+        false => Err(io::Error::from(io::ErrorKind::PermissionDenied)),
+    }
 }
 
 /// Reads in a thread of its own, so that neither pipe waits for the other.

@@ -162,6 +162,41 @@ fn an_address_that_is_pasted_signs_in_and_another_does_not() {
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
 }
 
+/// The page is registered in the cloud that the person signs in to, whichever setting named it.
+#[test]
+fn a_pasted_address_is_that_of_the_cloud_whose_page_is_opened() {
+    let tenant = Tenant::start();
+    for (key, value, authority) in [
+        ("cloud", "china", "login.partner.microsoftonline.cn"),
+        (
+            "authority",
+            "https://login.microsoftonline.us",
+            "login.microsoftonline.us",
+        ),
+        (
+            "authority",
+            "https://login.example.com",
+            "login.microsoftonline.com",
+        ),
+    ] {
+        let mut host = Host::configured(&binary(), &tenant);
+        let section = if key == "cloud" {
+            "account"
+        } else {
+            "endpoint"
+        };
+        if key == "cloud" {
+            let url = "\"https://login.partner.microsoftonline.cn/t/oauth2/v2.0/authorize\"";
+            host.set("endpoint", "authorize_url", url);
+        }
+        host.set(section, key, &format!("{value:?}"));
+        let waiting = Waiting::start(&host, "--paste");
+        let page = format!("redirect_uri=https%3A%2F%2F{authority}%2Fcommon%2F");
+        assert!(waiting.url.contains(&page), "{}", waiting.url);
+        waiting.ended();
+    }
+}
+
 /// A confidential application: the secret goes with the code, and with each refresh of what it brought.
 #[test]
 fn the_secret_of_a_confidential_application_goes_along_with_a_browsers_code() {

@@ -528,7 +528,8 @@ fn stale(case: Case) -> Case {
     case.prepare(|scene| expire(&scene.host))
 }
 
-fn slots() -> Rows {
+/// What can befall the stored sign-in.
+pub fn slots() -> Rows {
     vec![
         (
             "T01",

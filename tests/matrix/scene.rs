@@ -19,6 +19,8 @@ pub const TO: &str = "ops@example.com";
 pub struct Template {
     tenant: Tenant,
     host: Host,
+    /// Nobody signs in: the application shows its secret.
+    application: bool,
 }
 
 /// One case on its way.
@@ -195,7 +197,25 @@ impl Template {
     pub fn new() -> Template {
         let tenant = Tenant::start();
         let host = Host::with_queue(&binary(), &tenant);
-        Template { tenant, host }
+        Template {
+            tenant,
+            host,
+            application: false,
+        }
+    }
+
+    /// The same for a grant without a person.
+    pub fn application() -> Template {
+        let tenant = Tenant::start();
+        let mut host = Host::configured(&binary(), &tenant);
+        host.set("queue", "enabled", "true");
+        show_secret(&mut host, &tenant);
+        host.run("sendmail365", ["login"], "").exits(0);
+        Template {
+            tenant,
+            host,
+            application: true,
+        }
     }
 
     /// A host of its own for one case.
@@ -203,6 +223,9 @@ impl Template {
         self.tenant.recover();
         let mut host = Host::configured(&binary(), &self.tenant);
         host.set("queue", "enabled", if queue { "true" } else { "false" });
+        if self.application {
+            show_secret(&mut host, &self.tenant);
+        }
         for folder in ["etc/tokens", "var/state", "var/spool"] {
             copy(&self.host, &host, folder);
         }
@@ -215,6 +238,14 @@ impl Template {
             received: self.tenant.received().len(),
         }
     }
+}
+
+fn show_secret(host: &mut Host, tenant: &Tenant) {
+    host.write("etc/client-secret", tenant.client_secret());
+    let path = host.path("etc/client-secret");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    host.set("account", "client_secret_file", &format!("{path:?}"));
+    host.set("account", "grant", "\"client-secret\"");
 }
 
 fn copy(from: &Host, to: &Host, folder: &str) {

@@ -195,7 +195,12 @@ fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Result
         }
         [tenant, "oauth2", "v2.0", "devicecode"] | [tenant, "oauth2", "devicecode"] => {
             let client = form.get("client_id").map(String::as_str);
-            let scope = form.get("scope").map_or("", String::as_str);
+            let value = |name: &str| form.get(name).map(String::as_str);
+            let cloud = shared.setup.cloud;
+            let grant = match segments.len() {
+                3 => cloud.grant_v1(value("resource")),
+                _ => cloud.grant(value("scope").unwrap_or_default()),
+            };
             grants::segment(shared, tenant)
                 .and_then(|()| match client {
                     Some(id) if id == shared.setup.client_id => Ok(()),
@@ -203,7 +208,7 @@ fn respond(shared: &Shared, request: &Request, twist: Option<&Answer>) -> Result
                     None => Err(900_144),
                 })
                 .map_err(Refusal::from)
-                .and_then(|()| device::start(shared, scope))
+                .and_then(|()| Ok(device::start(shared, grant?)))
                 .map_err(Wait::from)
         }
         [tenant, "oauth2", "v2.0", "authorize"] => {

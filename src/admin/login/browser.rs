@@ -2,6 +2,7 @@
 //! copied back.
 
 use super::{Desk, count_down, counted_down, too_late};
+use crate::config::clouds::{CLOUDS, Cloud};
 use crate::oauth::{Browser, Callback, Landed, Page, SignedIn};
 use crate::outcome::{Class, Failure, printable};
 use crate::sys::{clock, stdio};
@@ -12,6 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Octets of a pasted line at most.
 const LINE_MAX: u64 = 16 * 1024;
+
+/// Octets that a terminal keeps of a line; the rest of it is dropped without a word.
+const TERMINAL_LINE: usize = 4095;
 
 /// Waits for the browser on a port of this host.
 pub(super) fn sign_in(desk: &Desk<'_>) -> Result<SignedIn, Failure> {
@@ -64,6 +68,9 @@ pub(super) fn sign_in_elsewhere(desk: &Desk<'_>) -> Result<SignedIn, Failure> {
         if line.is_empty() {
             continue;
         }
+        if line.len() == TERMINAL_LINE && stdio::stdin_is_terminal() {
+            return Err(cut());
+        }
         let back = (line, "paste");
         match desk
             .sign_in
@@ -83,10 +90,23 @@ pub(super) fn sign_in_elsewhere(desk: &Desk<'_>) -> Result<SignedIn, Failure> {
     }
 }
 
+fn cut() -> Failure {
+    Failure::new(Class::Data, "the terminal has cut the address")
+        .because(format!("it keeps {TERMINAL_LINE} octets of a line"))
+        .fix("run `stty -icanon`, then `sendmail365 login --paste` again, and `stty icanon` afterwards")
+}
+
 impl Desk<'_> {
-    /// The page that Microsoft offers to programs without a port of their own.
+    /// The page that Microsoft offers to programs without a port of their own: that of the cloud
+    /// whose authorize page is opened, however the settings came to name it.
     fn native_client(&self) -> String {
-        format!("{}/common/oauth2/nativeclient", self.config.cloud.authority)
+        let url = &self.config.endpoint.authorize_url;
+        let opened = |cloud: &&Cloud| {
+            let path = url.strip_prefix(cloud.authority);
+            path.is_some_and(|path| path.starts_with('/'))
+        };
+        let cloud = CLOUDS.iter().find(opened).unwrap_or(self.config.cloud);
+        format!("{}/common/oauth2/nativeclient", cloud.authority)
     }
 }
 

@@ -92,6 +92,7 @@ fn sleep(clock: &Stopwatch, until: Duration, whole: Duration) {
 /// What disturbs is told where somebody reads, and does not end the waiting.
 fn tell(failure: &Failure) {
     counted_down();
-    let told = printable(failure.one_line().as_bytes());
+    let why = failure.why().unwrap_or(failure.what());
+    let told = printable(why.as_bytes());
     stdio::complain(&format!("sendmail365: {told}; still waiting"));
 }

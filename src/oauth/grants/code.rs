@@ -1,8 +1,9 @@
 //! Sign-in with a browser: authorization code with PKCE (RFC 6749 section 4.1, RFC 7636).
 
+use super::purpose;
 use crate::oauth::answer::Ask;
 use crate::oauth::form::{Form, percent_encode};
-use crate::oauth::{Account, Endpoint};
+use crate::oauth::{Account, Audience, Endpoint};
 use crate::outcome::{Class, Failure};
 use crate::sys::secret::Secret;
 use base64::Engine;
@@ -38,7 +39,7 @@ impl Begun {
     }
 
     /// The address for the person's browser.
-    pub(crate) fn url(&self, account: &Account, endpoint: &Endpoint, scope: &str) -> String {
+    pub(crate) fn url(&self, account: &Account, endpoint: &Endpoint) -> String {
         let mut url = endpoint.authorize_url.clone();
         let challenge = challenge(self.verifier.expose());
         let mut sign = if url.contains('?') { '&' } else { '?' };
@@ -47,7 +48,7 @@ impl Begun {
             ("response_type", "code"),
             ("redirect_uri", &self.redirect_uri),
             ("response_mode", "query"),
-            ("scope", scope),
+            purpose(&endpoint.audience),
             ("state", &self.state),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
@@ -66,14 +67,14 @@ impl Begun {
     pub(crate) fn form(
         &self,
         account: &Account,
-        scope: &str,
+        audience: &Audience,
         code: &Secret,
         client_secret: Option<&Secret>,
     ) -> Form {
         Form::of(&[
             ("client_id", Some(&account.client_id)),
             ("grant_type", Some("authorization_code")),
-            ("scope", Some(scope)),
+            (purpose(audience).0, Some(purpose(audience).1)),
             ("code", Some(code.expose())),
             ("redirect_uri", Some(&self.redirect_uri)),
             ("code_verifier", Some(self.verifier.expose())),
@@ -189,8 +190,7 @@ mod tests {
     #[test]
     fn the_address_holds_all_that_microsoft_asks_for_and_no_secret() {
         let begun = begun();
-        let scope = "https://outlook.office.com/SMTP.Send offline_access";
-        let url = begun.url(&account(), &endpoint(), scope);
+        let url = begun.url(&account(), &endpoint());
         for part in [
             "/oauth2/v2.0/authorize?client_id=11111111-2222-3333-4444-555555555555&",
             "&response_type=code&redirect_uri=http%3A%2F%2Flocalhost%3A1234%2F&response_mode=query&",
@@ -200,6 +200,25 @@ mod tests {
             assert!(url.contains(part), "{part}: {url}");
         }
         assert!(!url.contains(begun.secret()));
+    }
+
+    #[test]
+    fn a_v1_endpoint_is_asked_for_a_resource_by_the_browser_and_for_the_code() {
+        let (begun, code) = (begun(), Secret::new("1.x".to_owned()));
+        let resource = "https://partner.outlook.cn";
+        let endpoint = Endpoint {
+            audience: Audience::Resource(resource.to_owned()),
+            ..endpoint()
+        };
+        let url = begun.url(&account(), &endpoint);
+        let form = begun.form(&account(), &endpoint.audience, &code, None);
+        for text in [&url, form.as_str()] {
+            assert!(
+                text.contains("&resource=https%3A%2F%2Fpartner.outlook.cn"),
+                "{text}"
+            );
+            assert!(!text.contains("scope="), "{text}");
+        }
     }
 
     #[test]

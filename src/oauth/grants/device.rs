@@ -1,5 +1,6 @@
 //! Sign-in with a code on another device (RFC 8628).
 
+use super::purpose;
 use crate::oauth::answer::{Ask, Granted, Reply, object, taken};
 use crate::oauth::form::Form;
 use crate::oauth::token::number;
@@ -16,8 +17,6 @@ pub struct DeviceCode {
     pub user_code: String,
     /// The page where it is typed.
     pub verification_uri: String,
-    /// Microsoft's own words for the person.
-    pub message: Option<String>,
     /// How long the code lasts from the moment it was asked for.
     pub lifetime: Duration,
     /// How long to wait before the first poll.
@@ -40,35 +39,30 @@ pub(crate) enum Polled {
 }
 
 /// What asks for a code.
-pub(crate) fn request(account: &Account, scope: &str) -> Form {
+pub(crate) fn request(account: &Account, audience: &Audience) -> Form {
     Form::of(&[
         ("client_id", Some(&account.client_id)),
-        ("scope", Some(scope)),
+        (purpose(audience).0, Some(purpose(audience).1)),
     ])
 }
 
-/// The scope of the sign-in; a v1 resource is named by the permission that SMTP needs.
-pub(crate) fn scope_of(audience: &Audience) -> String {
-    match audience {
-        Audience::Scope(scope) => scope.clone(),
-        Audience::Resource(resource) => {
-            format!(
-                "{}/SMTP.Send offline_access",
-                resource.trim_end_matches('/')
-            )
-        }
-    }
-}
-
 /// What asks whether the person is done. No secret goes along: who signs in this way is a public client.
-pub(crate) fn poll(account: &Account, code: &DeviceCode) -> Form {
+///
+/// The v1 endpoints, older than RFC 8628, have words of their own.
+pub(crate) fn poll(account: &Account, audience: &Audience, code: &DeviceCode) -> Form {
+    let (kind, name, resource) = match audience {
+        Audience::Scope(_) => (
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "device_code",
+            None,
+        ),
+        Audience::Resource(resource) => ("device_code", "code", Some(resource.as_str())),
+    };
     Form::of(&[
         ("client_id", Some(&account.client_id)),
-        (
-            "grant_type",
-            Some("urn:ietf:params:oauth:grant-type:device_code"),
-        ),
-        ("device_code", Some(code.device_code.expose())),
+        ("grant_type", Some(kind)),
+        (name, Some(code.device_code.expose())),
+        ("resource", resource),
     ])
 }
 
@@ -87,6 +81,8 @@ pub(crate) fn read_code(ask: &Ask<'_>, reply: Reply) -> Result<DeviceCode, Failu
 fn code(mut answer: Map<String, Value>) -> Option<DeviceCode> {
     const LIFETIME_SECONDS: f64 = 900.0;
     const INTERVAL_SECONDS: f64 = 5.0;
+    // A poll without a pause between is what Microsoft takes for a loop.
+    const INTERVAL_SECONDS_MIN: f64 = 1.0;
     const INTERVAL_SECONDS_MAX: f64 = 300.0;
     let device_code = taken(&mut answer, "device_code").filter(|text| !text.is_empty())?;
     let text = |key: &str| answer.get(key)?.as_str().map(str::to_owned);
@@ -99,10 +95,9 @@ fn code(mut answer: Map<String, Value>) -> Option<DeviceCode> {
     let interval = seconds("interval").filter(|seconds| *seconds >= 0.0);
     let interval = interval
         .unwrap_or(INTERVAL_SECONDS)
-        .min(INTERVAL_SECONDS_MAX);
+        .clamp(INTERVAL_SECONDS_MIN, INTERVAL_SECONDS_MAX);
     Some(DeviceCode {
         user_code: text("user_code").filter(|code| !code.is_empty())?,
-        message: text("message"),
         device_code: Secret::new((*device_code).clone()),
         verification_uri,
         lifetime: Duration::from_secs_f64(lifetime),
@@ -149,5 +144,32 @@ impl DeviceCode {
     /// For whoever must not show it.
     pub(crate) fn secret(&self) -> &str {
         self.device_code.expose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn between_two_polls_there_is_a_pause_whatever_the_server_names() {
+        for (interval, seconds) in [
+            (json!(7), 7),
+            (json!("7"), 7),
+            (json!(null), 5),
+            (json!(-1), 5),
+            (json!(0), 1),
+            (json!(0.001), 1),
+            (json!(1e9), 300),
+        ] {
+            let answer = json!({
+                "device_code": "d", "user_code": "u", "verification_uri": "https://x", "interval": interval,
+            });
+            let Value::Object(answer) = answer else {
+                panic!("no object")
+            };
+            assert_eq!(code(answer).unwrap().interval, Duration::from_secs(seconds));
+        }
     }
 }

@@ -28,6 +28,12 @@ pub fn stays_on_the_host(url: &str) -> bool {
     }
 }
 
+/// Whether the agent of Azure Arc can be the one who is asked here.
+pub(crate) fn is_the_agents(url: &str) -> bool {
+    let secured = url.replacen("http://", "https://", 1);
+    authority(&secured).is_some_and(|(host, _)| is_loopback(host))
+}
+
 fn is_loopback(host: &str) -> bool {
     let address = host.parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
@@ -166,6 +172,19 @@ mod tests {
         }
         for text in ["", "Basic", "Bearer realm=/x", "\u{e4}\u{e4}\u{e4} realm=x"] {
             assert_eq!(file(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_service_on_loopback_is_shown_the_agents_files() {
+        assert!(is_the_agents(ARC));
+        for url in [
+            IMDS,
+            "https://login.example.com/token",
+            "http://10.0.0.1/",
+            "",
+        ] {
+            assert!(!is_the_agents(url), "{url}");
         }
     }
 }
