@@ -31,7 +31,7 @@ const HELD: [(&str, &str); 8] = [
 ];
 
 /// What the scripts make besides.
-const MADE: [&str; 13] = [
+const MADE: [&str; 14] = [
     "etc/sendmail365/token.0",
     "etc/sendmail365/token.1",
     "etc/sendmail365/token.lock",
