@@ -2,6 +2,7 @@
 
 use crate::binary;
 use crate::host::{Host, Ran, finish};
+use crate::installed::{ACCOUNT, ANN, Installed, SERVICE, own};
 use crate::submission::MESSAGE;
 use crate::tenant::{Answer, AppPermission, Fault, Metadata, Setup, Tenant, UserAssigned};
 use base64::Engine;
@@ -473,6 +474,41 @@ fn a_command_from_an_empty_root_to_a_delivered_message() {
         .says("/no/such cannot be started");
     host.set("account", "token_command", "[\"cat\"]");
     login(&host).exits(78).says("whole path");
+}
+
+/// A child of an ordinary user's process is his to trace: he could read the token that it prints, or
+/// have a false one stored for all.
+#[test]
+fn a_command_of_the_hosts_never_runs_as_an_ordinary_user() {
+    let tenant = Tenant::start();
+    let Some(mut host) = Installed::with(&tenant) else {
+        return;
+    };
+    let ran_as = host.host.path("var/ran-as");
+    let token = host.host.path("etc/client-secret");
+    fs::write(&token, tenant.access_token()).unwrap();
+    own(&token, 0, ACCOUNT, 0o640);
+    own(&host.host.path("var"), 0, ACCOUNT, 0o775);
+    let script = format!("id -u >> {}; cat {}", ran_as.display(), token.display());
+    host.set("account", "grant", "\"command\"");
+    host.set(
+        "account",
+        "token_command",
+        &format!("[\"/bin/sh\", \"-c\", {script:?}]"),
+    );
+    let ran = host.sendmail(ANN, ["-t", "-i"], MESSAGE);
+    ran.exits(0)
+        .says("queued as")
+        .says("account sendmail365 only");
+    assert!(!ran_as.exists(), "it ran");
+    host.sendmail(SERVICE, ["-qf"], "").exits(0);
+    assert_eq!(tenant.received().len(), 1);
+    host.sendmail(ANN, ["-t", "-i"], MESSAGE)
+        .exits(0)
+        .silently();
+    assert_eq!(tenant.received().len(), 2, "the token is kept for all");
+    let ran_as = fs::read_to_string(&ran_as).unwrap();
+    assert_eq!(ran_as, format!("{ACCOUNT}\n"));
 }
 
 /// T01, T03 and T08 for a grant that needs nobody: what is lost is fetched again.

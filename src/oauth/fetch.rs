@@ -14,7 +14,7 @@ use super::{Account, Endpoint};
 use crate::outcome::{Failure, Fate, Stage};
 use crate::sys::command::Trouble;
 use crate::sys::file::{open_existing, read_regular};
-use crate::sys::privilege::raised;
+use crate::sys::privilege::{is_lent, raised};
 use crate::sys::roots::Roots;
 use crate::sys::secret::Secret;
 use crate::sys::{command as program, random};
@@ -59,6 +59,7 @@ impl Fetch<'_> {
             Grant::Certificate(certificate) => self.certified(certificate),
             Grant::Federated { token_file } => self.federated(token_file),
             Grant::ManagedIdentity { header } => self.identified(header.as_ref()),
+            Grant::Command { .. } if is_lent() => Err(self.for_the_account()),
             Grant::Command { argv } => {
                 let name = argv.first().map_or("", String::as_str);
                 command::read(
@@ -84,6 +85,17 @@ impl Fetch<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A command that runs as an ordinary user would be his to trace: he could read the token, or
+    /// have another stored for everybody.
+    fn for_the_account(&self) -> Failure {
+        self.ask(Vec::new())
+            .failed(Failure::defer)
+            .because("token_command runs as root or as the account sendmail365 only")
+            .fix("send again later; if it lasts, see that sendmail365-queue.timer runs, which gets the token")
+            .at(Stage::Token)
+            .with_reason("account-only")
     }
 
     pub(crate) fn refreshed(

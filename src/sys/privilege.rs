@@ -155,6 +155,12 @@ pub fn gained() -> bool {
     users().kept().is_some() || groups().kept().is_some()
 }
 
+/// Whether the program was started by somebody who has its group only as long as it runs: whatever he
+/// can do to a process that has not, such as a child, he may do.
+pub fn is_lent() -> bool {
+    groups().kept().is_some()
+}
+
 /// Whether the process acts as root now; what it keeps does not count.
 pub fn acts_as_root() -> bool {
     users().effective == 0
