@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// First words of blocks that build or install; they are what runs this test.
-const NOT_TRIED: [&str; 3] = ["cargo", "tests/run", "install"];
+const NOT_TRIED: [&str; 4] = ["cargo", "tests/run", "install", "packaging/build"];
 
 fn readme() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
@@ -238,5 +238,55 @@ fn the_readme_names_the_demo_the_tests_and_every_manual() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(text.contains(&format!("man/{name}")), "{name}");
+    }
+}
+
+/// The lines for callers: a command is given to a machine where we are the sendmail, a setting has to be
+/// one that the tests of callers use.
+#[test]
+fn each_callers_line_sends_a_message() {
+    let text = readme();
+    let (_, rest) = text.split_once("## Your callers\n").unwrap();
+    let (table, _) = rest.split_once("\n## ").unwrap();
+    let lines = table.lines().filter_map(|row| row.strip_suffix("` |"));
+    let lines = lines.map(|row| row.split_once(" | `").unwrap().1.replace("\\|", "|"));
+    let lines: Vec<String> = lines.collect();
+    assert!(lines.len() >= 10, "{lines:?}");
+    let settings = [
+        ("MAILTO=", include_str!("callers/daemons.rs"), "MAILTO=ann"),
+        (
+            "MAILER_DSN=",
+            include_str!("callers.rs"),
+            "symfony.php sendmail://default",
+        ),
+        (
+            "nodemailer.",
+            include_str!("callers/nodemailer.js"),
+            "createTransport({ sendmail: true,",
+        ),
+    ];
+    let Some(machine) = Machine::with(&["php", "python3", "perl", "ruby", "s-nail", "mutt", "git"])
+    else {
+        return;
+    };
+    let patch = "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\n\
+                 From: A <a@contoso.test>\nDate: Sun, 22 Nov 2026 12:00:00 +0000\n\
+                 Subject: [PATCH] change\n\ntext\n---\n x | 1 +\n";
+    for line in lines {
+        if let Some((_, source, used)) = settings.iter().find(|row| line.starts_with(row.0)) {
+            assert!(source.contains(used), "{line} is tried nowhere");
+            continue;
+        }
+        machine.tenant.forget();
+        let script = format!(
+            "cd /tmp && d=$(mktemp -d) && cd $d && cat > 0001-change.patch <<'EOF'\n{patch}EOF\n\
+             git config --global user.email a@contoso.test; {line}; code=$?; cd /; rm -r $d; exit $code"
+        );
+        let ran = machine.shell(&script);
+        ran.exits(0);
+        let received = machine.tenant.received();
+        assert_eq!(received.len(), 1, "{line}: {ran:#?}");
+        assert_eq!(received[0].recipients, ["you@contoso.com"], "{line}");
+        assert!(received[0].text().contains("text"), "{line}");
     }
 }
