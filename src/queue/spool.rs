@@ -412,6 +412,16 @@ pub(super) mod tests {
             self.commit_with(number, &Caps::default()).unwrap().id
         }
 
+        /// Commits it for a user.
+        pub(crate) fn commit_for(&self, number: u64, uid: u32) {
+            let deposit = Deposit {
+                entry: &entry(uid),
+                message: &[b"Subject: x\r\n", b"\r\n", b"hi\r\n"],
+            };
+            let committed = self.spool.commit(&id(number), &deposit, &Caps::default());
+            committed.unwrap();
+        }
+
         fn commit_with(&self, number: u64, caps: &Caps) -> Result<Committed, Failure> {
             let deposit = Deposit {
                 entry: &entry(33),
