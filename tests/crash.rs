@@ -489,6 +489,10 @@ fn fail_everywhere(scenario: &'static Scenario) {
     let mut tally = Tally::default();
     let mut points = bench.points();
     points.retain(|(call, _)| FALLIBLE.contains(&call.as_str()));
+    if !all() {
+        // Most calls come in pairs, a file here and its like there: the suite lets every other one fail.
+        points = points.into_iter().step_by(2).collect();
+    }
     for (number, (call, nth)) in points.into_iter().enumerate() {
         for (place, error) in ERRORS.iter().enumerate() {
             if !all() && place != number % ERRORS.len() {

@@ -333,3 +333,54 @@ fn aliases_are_read_by_the_group_only_where_root_alone_can_put_them() {
         assert!(tenant.leak_in(ran.stdout.as_bytes()).is_none());
     }
 }
+
+/// Settings that root has for himself alone, tokens and all, are used by root.
+#[test]
+fn root_with_files_that_are_closed_to_the_account_stays_root() {
+    let tenant = Tenant::start();
+    let Some(host) = Installed::with(&tenant) else {
+        return;
+    };
+    let bench = host.host.path("home/bench");
+    fs::create_dir(&bench).unwrap();
+    own(&bench, 0, 0, 0o700);
+    let below = |name: &str| format!("{}/{name}", bench.display());
+    let config = fs::read_to_string(host.host.path("etc/config.toml")).unwrap();
+    let config = config
+        .replace(
+            &host.host.path("etc/tokens").display().to_string(),
+            &below("tokens"),
+        )
+        .replace(
+            &host.host.path("var/state").display().to_string(),
+            &below("state"),
+        )
+        .replace(
+            &host.host.path("var/spool").display().to_string(),
+            &below("spool"),
+        );
+    fs::write(bench.join("own.toml"), config).unwrap();
+    let named = below("own.toml");
+    let token = tenant.refresh_token();
+    host.run(
+        ROOT,
+        "sendmail365",
+        ["login", "--import", "-", "-C", &named],
+        token,
+    )
+    .exits(0);
+    host.sendmail(ROOT, ["-C", &named, "-t", "-i"], MESSAGE)
+        .exits(0)
+        .silently();
+    tenant.fault(Fault::SubmissionDown);
+    host.sendmail(ROOT, ["-C", &named, "-t", "-i"], MESSAGE)
+        .exits(0)
+        .says("queued as ");
+    let entry = fs::read_dir(bench.join("spool/queue"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(entry.metadata().unwrap().uid(), 0);
+    fs::remove_dir_all(bench).unwrap();
+}

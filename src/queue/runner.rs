@@ -514,6 +514,22 @@ mod tests {
         );
     }
 
+    /// The account keeps it for him: only the account could take the file away afterwards.
+    #[test]
+    fn a_pass_of_a_user_leaves_what_the_account_keeps_for_him() {
+        let scratch = Scratch::new();
+        scratch.commit(1);
+        let clock = Cell::new(u64::MAX / 2);
+        let own = Choice {
+            uid: Some(33),
+            ..Choice::default()
+        };
+        let mood = |_| Mood::Takes;
+        let mut server = Server::new(&mood, &clock);
+        let tally = pass_of(own, &scratch.spool, (&clock, &mut server));
+        assert_eq!((tally.delivered, server.reached), (0, 0));
+    }
+
     /// Refuses some and defers the others; there is room for a notice only from a moment on.
     struct Full<'a> {
         clock: &'a Cell<u64>,

@@ -102,7 +102,7 @@ impl Job<'_> {
             pid: peer.pid,
             ..Caller::of(peer.uid, None)
         };
-        let visit = Visit {
+        let visit = Visitor {
             job: Job {
                 via: Via::Socket,
                 ..Job::begin(&caller, self.start, self.words)?
@@ -117,11 +117,11 @@ impl Job<'_> {
 }
 
 /// One user at the socket.
-struct Visit<'a> {
+struct Visitor<'a> {
     job: Job<'a>,
 }
 
-impl Visit<'_> {
+impl Visitor<'_> {
     /// Takes the message; no answer at all for one who is not let in.
     fn receive(&self, mut input: impl BufRead, attendant: &Job<'_>) -> Option<Reply> {
         let config = match attendant.configure_at(&Location::of_host()) {

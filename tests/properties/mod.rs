@@ -270,3 +270,30 @@ fn any_dialogue_on_stdio_stays_in_step() {
     ];
     each(&words, oracles::dialogue);
 }
+
+#[test]
+fn any_request_is_read_whole_or_refused() {
+    let words: [&[u8]; 18] = [
+        b"SM365 1 3 24\n",
+        b"SM365 1 1 8\n",
+        b"SM365 1 2 2\n",
+        b"SM365 2 1 1\n",
+        b"SM365 1 4294967296 1\n",
+        b"sendmail",
+        b"\0-i\0",
+        b"a@example.com",
+        b"-t",
+        b"\0",
+        b"\n",
+        b"\0\0\0\0",
+        b"\0\0\0\x05",
+        b"\0\0\0\x01",
+        b"\xff\xff\xff\xff",
+        b"hello",
+        b"x",
+        b"Subject: x\r\n\r\n",
+    ];
+    each(&words, oracles::request);
+    let usual = b"SM365 1 2 10\nsendmail\0-\0\0\0\x05hello\0\0\0\0rest";
+    oracles::request(usual);
+}

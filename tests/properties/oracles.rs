@@ -11,6 +11,7 @@ pub use travel::transfer;
 
 use model::Dots;
 use sendmail365::cli;
+use sendmail365::letterbox::{Pieces, Request};
 use sendmail365::mail::address::{Address, scan};
 use sendmail365::mail::body::DotRule;
 use sendmail365::mail::message::Message;
@@ -21,7 +22,7 @@ use sendmail365::smtp::body::Stuffing;
 use sendmail365::smtp::reply::{Framer, Garbage};
 use sendmail365::smtp::stdio::{Answer, Clerk, Doorplate, Letter, Party, serve};
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::time::UNIX_EPOCH;
 
@@ -50,6 +51,34 @@ pub fn argv(input: &[u8]) {
                     .all(|line| is_one_printable_line(line))
             );
         }
+    }
+}
+
+/// A request over the socket is read, or refused, whatever it announces; a message is whole only if its
+/// end was sent, and none of its octets is lost or made up.
+pub fn request(input: &[u8]) {
+    let mut rest = input;
+    let Ok(request) = Request::read(&mut rest) else {
+        return;
+    };
+    let head = &input[..input.len() - rest.len()];
+    let line = head.split(|&octet| octet == b'\n').next().unwrap();
+    let typed: usize = request.words.iter().map(|word| word.len()).sum();
+    let between = request.words.len() - 1;
+    assert_eq!(head.len(), line.len() + 1 + typed + between);
+    let mut message = Vec::new();
+    let whole = Pieces::new(&mut rest).read_to_end(&mut message).is_ok();
+    let sent = &input[head.len()..input.len() - rest.len()];
+    if whole {
+        assert!(sent.ends_with(&[0; 4]));
+        let mut pieces = sent;
+        let mut joined: Vec<u8> = Vec::new();
+        while let Some((length, more)) = pieces.split_first_chunk::<4>() {
+            let (piece, more) = more.split_at(u32::from_be_bytes(*length) as usize);
+            joined.extend(piece);
+            pieces = more;
+        }
+        assert_eq!(message, joined);
     }
 }
 
