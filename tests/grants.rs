@@ -31,6 +31,14 @@ fn give(host: &mut Host, key: &str, name: &str, content: impl AsRef<[u8]>) {
     host.set("account", key, &format!("{path:?}"));
 }
 
+/// The same, by its secret.
+fn secretive(tenant: &Tenant) -> Host {
+    let mut host = application(tenant, "client-secret");
+    let secret = tenant.client_secret();
+    give(&mut host, "client_secret_file", "client-secret", secret);
+    host
+}
+
 fn certified(tenant: &Tenant, certificate: &str, key: &str) -> Host {
     let mut host = application(tenant, "certificate");
     let read = |name| fs::read(keys(name)).unwrap();
@@ -74,13 +82,7 @@ fn delivers(host: &Host, tenant: &Tenant) {
 #[test]
 fn a_client_secret_from_an_empty_root_to_a_delivered_message() {
     let tenant = Tenant::start();
-    let mut host = application(&tenant, "client-secret");
-    give(
-        &mut host,
-        "client_secret_file",
-        "client-secret",
-        tenant.client_secret(),
-    );
+    let host = secretive(&tenant);
     delivers(&host, &tenant);
     let form = &tenant.token_requests()[0].form;
     assert_eq!(form["grant_type"], "client_credentials");
@@ -515,13 +517,7 @@ fn a_command_of_the_hosts_never_runs_as_an_ordinary_user() {
 #[test]
 fn an_application_needs_no_stored_token() {
     let tenant = Tenant::start();
-    let mut host = application(&tenant, "client-secret");
-    give(
-        &mut host,
-        "client_secret_file",
-        "client-secret",
-        tenant.client_secret(),
-    );
+    let host = secretive(&tenant);
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
     assert!(host.log().contains("event=lock-missing"), "{}", host.log());
     login(&host).exits(0);
@@ -586,39 +582,21 @@ fn what_microsoft_lets_an_application_lack_shows_at_the_server_with_its_cure() {
         ),
     ] {
         let tenant = Tenant::with(setup);
-        let mut host = application(&tenant, "client-secret");
-        give(
-            &mut host,
-            "client_secret_file",
-            "client-secret",
-            tenant.client_secret(),
-        );
+        let host = secretive(&tenant);
         host.sendmail(["-t", "-i"], MESSAGE).exits(75).says(part);
     }
     let tenant = Tenant::with(Setup {
         app_permission: AppPermission::Rbac,
         ..Setup::default()
     });
-    let mut host = application(&tenant, "client-secret");
-    give(
-        &mut host,
-        "client_secret_file",
-        "client-secret",
-        tenant.client_secret(),
-    );
+    let host = secretive(&tenant);
     delivers(&host, &tenant);
 }
 
 #[test]
 fn nobody_is_asked_to_sign_in_where_nobody_has_to() {
     let tenant = Tenant::start();
-    let mut host = application(&tenant, "client-secret");
-    give(
-        &mut host,
-        "client_secret_file",
-        "client-secret",
-        tenant.client_secret(),
-    );
+    let host = secretive(&tenant);
     for way in [&["--browser"][..], &["--paste"], &["--import", "-"]] {
         let arguments = ["login"].iter().chain(way);
         let ran = host.run("sendmail365", arguments, "");

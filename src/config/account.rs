@@ -288,7 +288,7 @@ mod tests {
     use super::*;
     use crate::config::reader::read_settings;
 
-    fn endpoint_of(settings: &str) -> Endpoint {
+    fn read(settings: &str) -> Result<Endpoint, Failure> {
         let draft = read_settings(settings).expect("valid");
         let source = Source::for_tests(Path::new("/x/config.toml"));
         let mut accounts = Accounts {
@@ -296,23 +296,16 @@ mod tests {
             source: &source,
             warnings: Vec::new(),
         };
-        let account = accounts.account("alerts@contoso.test").expect("valid");
-        accounts.endpoint(&account).expect("valid")
+        let account = accounts.account("alerts@contoso.test")?;
+        accounts.endpoint(&account)
+    }
+
+    fn endpoint_of(settings: &str) -> Endpoint {
+        read(settings).unwrap_or_else(|failure| panic!("{failure:?}"))
     }
 
     fn refused(settings: &str) -> String {
-        let draft = read_settings(settings).expect("valid");
-        let source = Source::for_tests(Path::new("/x/config.toml"));
-        let mut accounts = Accounts {
-            draft: &draft,
-            source: &source,
-            warnings: Vec::new(),
-        };
-        let account = accounts.account("alerts@contoso.test");
-        let failure = account
-            .and_then(|account| accounts.endpoint(&account))
-            .err()
-            .expect("refused");
+        let failure = read(settings).err().expect("refused");
         assert_eq!(failure.class(), Class::Config);
         failure.lines("sendmail365").join("\n")
     }
