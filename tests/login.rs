@@ -5,7 +5,7 @@ pub(crate) mod browsers;
 use crate::binary;
 use crate::host::{Host, Ran, finish};
 use crate::submission::MESSAGE;
-use crate::tenant::{Answer, Fault, Poll, Setup, SignIn, Tenant};
+use crate::tenant::{Answer, Cloud, Fault, Poll, Setup, SignIn, Tenant};
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -300,5 +300,60 @@ fn no_address_without_tls_is_asked_for_a_code() {
         let mut host = Host::configured(&binary(), &tenant);
         host.set("endpoint", key, "\"http://login.example.com/x\"");
         login(&host).exits(78).says("https://");
+    }
+}
+
+/// A personal account: another page, and tokens of which nobody can tell anything.
+#[test]
+fn a_personal_account_from_an_empty_root_to_a_delivered_message() {
+    let tenant = Tenant::with(Setup {
+        personal: true,
+        verification_uri: "https://www.microsoft.com/link".to_owned(),
+        sign_in: SignIn::After(0),
+        ..Setup::default()
+    });
+    let mut host = Host::configured(&binary(), &tenant);
+    host.set("account", "tenant", "\"consumers\"");
+    let ran = login(&host);
+    ran.exits(0);
+    assert!(
+        ran.stdout.contains("https://www.microsoft.com/link"),
+        "{ran:#?}"
+    );
+    assert!(
+        ran.stdout.contains("signed in as alerts@contoso.test"),
+        "{ran:#?}"
+    );
+    for _ in 0..2 {
+        host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+    }
+    assert_eq!(tenant.received().len(), 2);
+}
+
+/// What a cloud brings along is enough for it: nothing but its addresses is replaced here.
+#[test]
+fn each_cloud_takes_a_person_and_an_application() {
+    for (name, cloud) in [
+        ("global", Cloud::Global),
+        ("gcc-high", Cloud::GccHigh),
+        ("dod", Cloud::Dod),
+        ("china", Cloud::China),
+    ] {
+        let tenant = Tenant::with(Setup {
+            cloud,
+            sign_in: SignIn::After(0),
+            ..Setup::default()
+        });
+        let mut host = Host::configured(&binary(), &tenant);
+        host.set("account", "cloud", &format!("{name:?}"));
+        login(&host).exits(0);
+        host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+        host.write("etc/client-secret", tenant.client_secret());
+        let path = host.path("etc/client-secret");
+        host.set("account", "grant", "\"client-secret\"");
+        host.set("account", "client_secret_file", &format!("{path:?}"));
+        login(&host).exits(0);
+        host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
+        assert_eq!(tenant.received().len(), 2, "{name}");
     }
 }

@@ -65,17 +65,8 @@ impl Config {
             store,
             roots: &self.roots,
             timeout: oauth::TIMEOUT,
-            margin: match self.is_high_volume() {
-                true => HIGH_VOLUME_MARGIN,
-                false => oauth::MARGIN,
-            },
+            margin: margin(&self.server.host),
         }
-    }
-
-    /// Whether the server is that of High Volume Email, which refuses a token in its last ten minutes.
-    fn is_high_volume(&self) -> bool {
-        let host = self.server.host.to_ascii_lowercase();
-        host.starts_with("smtp-hve.") || host.ends_with(".hve.mx.microsoft")
     }
 }
 
@@ -127,4 +118,26 @@ pub struct Warning {
     /// Short cause for the log, such as `exposed`.
     pub reason: &'static str,
     pub text: String,
+}
+
+/// How long a token has to last for this server.
+fn margin(host: &str) -> Duration {
+    let host = host.to_ascii_lowercase();
+    match host.starts_with("smtp-hve.") || host.ends_with(".hve.mx.microsoft") {
+        true => HIGH_VOLUME_MARGIN,
+        false => oauth::MARGIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn high_volume_email_gets_no_token_of_the_last_ten_minutes() {
+        let minutes = |host| margin(host).as_secs() / 60;
+        assert!(minutes("smtp-hve.office365.com") > 10);
+        assert!(minutes("SMTP.hve.mx.microsoft") > 10);
+        assert_eq!(minutes("smtp.office365.com"), 5);
+    }
 }
