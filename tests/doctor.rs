@@ -702,7 +702,7 @@ mount -t tmpfs -o mode=0755 tmpfs /var/lib
 chown 0:$id $e $e/config.toml $e/token.*; chmod 0750 $e
 chmod 0640 $e/config.toml; chmod 0660 $e/token.*
 install -d -o 0 -g $id -m 0750 $v $s
-for n in breaker pace slot.0 slot.1; do install -o 0 -g $id -m 0660 /dev/null $v/$n; done
+for n in breaker pace rounds visitors slot.0 slot.1; do install -o 0 -g $id -m 0660 /dev/null $v/$n; done
 for n in tmp queue failed; do install -d -o $id -g $id -m 3770 $s/$n; done
 install -o 0 -g $id -m 0660 /dev/null $s/runner.lock
 ";

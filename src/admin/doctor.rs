@@ -155,7 +155,11 @@ fn files(config: Option<&Config>, patient: &Patient<'_>, report: &mut Report) {
         (false, None) => return report.add(Check::skipped(NAME, "configuration")),
     };
     let fact = format!("{count} have the owner and mode they need");
-    report.add_all(found, Check::ok(NAME, fact));
+    let all_well = match count {
+        0 => Check::skipped(NAME, "configuration"),
+        _ => Check::ok(NAME, fact),
+    };
+    report.add_all(found, all_well);
 }
 
 /// Who runs the queue; of the host's own that can be told without settings.

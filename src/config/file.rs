@@ -41,7 +41,7 @@ pub fn load(location: &Location, caller: &Caller) -> Result<Config, Failure> {
     };
     let text = source.read(&Cures {
         name: "the configuration",
-        absent: "write it with [account] mailbox, tenant and client_id; see sendmail365.conf(5)",
+        absent: "run `sendmail365 setup`, which writes it; or write it by sendmail365.conf(5)",
         too_large: "keep settings only in the file",
         forbidden: forbidden(location),
     })?;

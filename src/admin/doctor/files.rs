@@ -107,7 +107,7 @@ impl Sites {
     /// What the processes of a host tell each other.
     pub(super) fn shared(&self) -> Vec<PathBuf> {
         let slots = (0..self.connections).map(|number| format!("slot.{number}"));
-        let names = slots.chain(["breaker", "pace"].map(str::to_owned));
+        let names = slots.chain(["breaker", "pace", "rounds", "visitors"].map(str::to_owned));
         names.map(|name| self.state.join(name)).collect()
     }
 }
@@ -128,7 +128,9 @@ pub(super) fn of_host(
         rules.iter_mut().for_each(|rule| rule.absent = Absent::Fine);
     }
     let judged = rules.iter().filter_map(|rule| rule.judge(known, &account));
-    (gathered(judged.collect()), rules.len())
+    let is_there = |rule: &&Rule| raised(|| look::look(&rule.path)).is_ok();
+    let count = rules.iter().filter(is_there).count();
+    (gathered(judged.collect()), count)
 }
 
 fn rules(file: &Path, sites: &Sites) -> Vec<Rule> {
