@@ -6,7 +6,7 @@
 mod files;
 mod looking;
 mod options;
-mod surroundings;
+pub mod surroundings;
 mod waiting;
 
 use crate::host::{Ran, finish};

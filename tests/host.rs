@@ -3,13 +3,13 @@
 
 use crate::tenant::Tenant;
 use sendmail365::queue::{Listed, Locked, Passed, Spool};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 /// Stands in every secret of the tests and must never be seen outside the token slots.
@@ -30,7 +30,32 @@ pub fn alone() -> RwLockWriteGuard<'static, ()> {
 pub struct Host {
     root: PathBuf,
     settings: Vec<(String, String, String)>,
+    package: Option<Package>,
+    turn: AtomicUsize,
 }
+
+/// What is other on a host that a package made: its files have the places of the manual below a root
+/// that is somebody else's, and its users call the program in turn, each with his own rights.
+#[derive(Clone, Copy)]
+pub struct Package {
+    /// Makes a command of a user: in this root, with this machine's tools or not, this before he is
+    /// no longer root, by his name.
+    pub inside: fn(&Path, bool, &[&str], &str, &[OsString]) -> Command,
+    pub tools: bool,
+}
+
+/// Who calls the program on such a host.
+pub const CALLERS: [&str; 3] = ["joe", "ann", "www-data"];
+
+/// Where a package has what lies elsewhere on a host of the tests.
+const PLACES: [(&str, &str); 6] = [
+    ("etc/config.toml", "etc/sendmail365/config.toml"),
+    ("etc/ca.pem", "etc/sendmail365/ca.pem"),
+    ("etc/tokens", "etc/sendmail365"),
+    ("var/state", "var/lib/sendmail365"),
+    ("var/spool", "var/spool/sendmail365"),
+    ("var/log", "var/log/sendmail365.log"),
+];
 
 impl Host {
     /// A host whose administrator has configured the tenant and signed in.
@@ -46,6 +71,10 @@ impl Host {
     /// Without these files no process knows of the troubles of another: what a test of one fault
     /// after the other wants.
     pub fn forget_gate(&self) {
+        if self.package.is_some() {
+            // Only a package makes them anew.
+            return self.forget_troubles();
+        }
         for name in ["breaker", "pace", "slot.0", "slot.1"] {
             let _ = fs::remove_file(self.path("var/state").join(name));
         }
@@ -146,7 +175,41 @@ impl Host {
         Host {
             root,
             settings: Vec::new(),
+            package: None,
+            turn: AtomicUsize::new(0),
         }
+    }
+
+    /// The host in a root that a package was installed into, with these settings.
+    pub fn packaged(root: PathBuf, settings: &str, package: Package) -> Host {
+        let mut rows = Vec::new();
+        let mut section = String::new();
+        for line in settings.lines() {
+            match line.split_once(" = ") {
+                Some((key, value)) => {
+                    rows.push((section.clone(), key.to_owned(), value.to_owned()))
+                }
+                None => section = line.trim_matches(['[', ']']).to_owned(),
+            }
+        }
+        Host {
+            root,
+            settings: rows,
+            package: Some(package),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Lays what this machine has below what a package's root has.
+    pub fn bring_tools(&mut self) {
+        if let Some(package) = &mut self.package {
+            package.tools = true;
+        }
+    }
+
+    /// What is other on it if a package made it.
+    pub fn package(&self) -> Option<Package> {
+        self.package
     }
 
     /// Sets one setting; `value` is TOML. A later call replaces an earlier one.
@@ -170,7 +233,24 @@ impl Host {
 
     /// A path below the host's root.
     pub fn path(&self, below: &str) -> PathBuf {
-        self.root.join(below)
+        self.root.join(self.place(below))
+    }
+
+    /// The same as a process of the host names it.
+    pub fn within(&self, below: &str) -> PathBuf {
+        match self.package {
+            None => self.path(below),
+            Some(_) => Path::new("/").join(self.place(below)),
+        }
+    }
+
+    fn place(&self, below: &str) -> String {
+        let places = PLACES.iter().filter(|_| self.package.is_some());
+        let mut moved = places.filter_map(|(from, to)| {
+            let rest = below.strip_prefix(from)?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
+        });
+        moved.next().unwrap_or_else(|| below.to_owned())
     }
 
     /// Writes a file below the root.
@@ -204,13 +284,64 @@ impl Host {
         finish(&mut command, stdin.as_ref())
     }
 
+    /// Works off the queue, as what starts by itself does.
+    pub fn run_queue(&self) -> Ran {
+        match self.package {
+            None => self.sendmail(["-qf"], ""),
+            Some(package) => {
+                let words = [self.within("usr/sbin/sendmail").into(), "-qf".into()];
+                let mut command = self.command_of(package, "sendmail365", &words);
+                finish(&mut command, b"")
+            }
+        }
+    }
+
+    /// One of the program's names under another program.
+    pub fn command_under<I>(&self, outer: &[&str], name: &str, arguments: I) -> Command
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        if self.package.is_some() {
+            return self.command_of_the_next(outer, name, arguments);
+        }
+        let inner = self.command(name, arguments);
+        let mut command = Command::new(outer[0]);
+        command.args(&outer[1..]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        command
+    }
+
+    /// What the user whose turn it is calls.
+    fn command_of_the_next<I>(&self, outer: &[&str], name: &str, arguments: I) -> Command
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let program = self.within("usr/sbin").join(name);
+        let words = outer.iter().map(OsString::from).chain([program.into()]);
+        let words: Vec<OsString> = words.collect();
+        let user = CALLERS[turn % CALLERS.len()];
+        let mut command = self.command_of(self.package.unwrap(), user, &words);
+        command.args(arguments);
+        command
+    }
+
+    fn command_of(&self, package: Package, user: &str, words: &[OsString]) -> Command {
+        (package.inside)(&self.root, package.tools, &[], user, words)
+    }
+
     /// The same, not yet started, for a test that changes its surroundings.
     pub fn command<I>(&self, name: &str, arguments: I) -> Command
     where
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
-        let mut arguments: Vec<std::ffi::OsString> = arguments
+        if self.package.is_some() {
+            return self.command_of_the_next(&[], name, arguments);
+        }
+        let mut arguments: Vec<OsString> = arguments
             .into_iter()
             .map(|word| word.as_ref().to_owned())
             .collect();
@@ -260,6 +391,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        if self.package.is_some() {
+            return;
+        }
         if !std::thread::panicking() {
             self.no_secret_outside(&["client-secret"]);
         }

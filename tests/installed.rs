@@ -3,11 +3,11 @@
 
 mod attendant;
 
-use crate::host::{Host, Ran, finish};
+use crate::host::{Host, Package, Ran, finish};
 use crate::tenant::Tenant;
 use crate::{binary, is_root, needs, skipped};
 pub use attendant::Attendant;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -85,9 +85,60 @@ pub fn own(path: &Path, uid: u32, gid: u32, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
+/// Where the commands of a host run. It may outlive the host.
+#[derive(Clone)]
+pub struct Ground {
+    pub root: PathBuf,
+    package: Option<Package>,
+}
+
+impl Ground {
+    pub fn of(host: &Host) -> Ground {
+        Ground {
+            root: host.path(""),
+            package: host.package(),
+        }
+    }
+
+    /// A command of a user with no more environment than a path; `outer` comes while he is still root.
+    pub fn inside<I>(&self, outer: &[&str], user: User, words: I) -> Command
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        match self.package {
+            None => inside(&self.root, outer, user, words),
+            // Of people a package's host has Ann and Joe.
+            Some(_) => {
+                let name = if user == BOB { "joe" } else { user.name };
+                self.inside_by_name(outer, name, words)
+            }
+        }
+    }
+
+    /// The same by a user whom only the root of a package knows.
+    pub fn inside_by_name<I>(&self, outer: &[&str], user: &str, words: I) -> Command
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        let package = self.package.unwrap();
+        let words: Vec<OsString> = words.into_iter().map(|one| one.as_ref().into()).collect();
+        (package.inside)(&self.root, package.tools, outer, user, &words)
+    }
+
+    /// A path as a process that runs there names it.
+    pub fn within(&self, below: &str) -> PathBuf {
+        match self.package {
+            None => self.root.join(below),
+            Some(_) => Path::new("/").join(below),
+        }
+    }
+}
+
 /// What makes a host one where the program is installed. The host itself is somebody else's.
 #[derive(Clone)]
-pub struct Kit(Arc<Program>);
+pub struct Kit(Option<Arc<Program>>);
 
 impl Kit {
     /// Whether such a host can be made.
@@ -98,6 +149,10 @@ impl Kit {
     /// Installs the program on a host that is configured, and gives all its files the owners and the
     /// modes of the manual.
     pub fn install(host: &Host) -> Kit {
+        if host.package().is_some() {
+            // The package has done all of it.
+            return Kit(None);
+        }
         let program = Program::shared();
         for link in fs::read_dir(host.path("usr/sbin")).unwrap() {
             let link = link.unwrap().path();
@@ -109,12 +164,13 @@ impl Kit {
         }
         write_users(host);
         lay_out(host);
-        Kit(program)
+        Kit(Some(program))
     }
 
     /// The program's own file, setgid.
     pub fn program(&self) -> PathBuf {
-        self.0.path()
+        let packaged = || PathBuf::from("/usr/sbin/sendmail365");
+        self.0.as_ref().map_or_else(packaged, |made| made.path())
     }
 
     /// A command of a user on the host, with no more environment than a path; `outer` comes while the
@@ -124,7 +180,7 @@ impl Kit {
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
-        inside(&host.path(""), outer, user, words)
+        Ground::of(host).inside(outer, user, words)
     }
 }
 
@@ -308,8 +364,8 @@ impl Installed {
 pub fn looked_into(host: &Host, kit: &Kit, user: User, pid: u32) -> Ran {
     let look = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/installed/look");
     // The build may lie where an ordinary user cannot go.
-    let copy = host.path("home/look");
-    fs::copy(look, &copy).unwrap();
+    fs::copy(look, host.path("home/look")).unwrap();
+    let copy = host.within("home/look");
     let words = [OsStr::new("/usr/bin/python3"), copy.as_os_str()];
     let mut command = kit.inside(host, &[], user, words);
     finish(command.arg(pid.to_string()), b"")
@@ -318,8 +374,8 @@ pub fn looked_into(host: &Host, kit: &Kit, user: User, pid: u32) -> Ran {
 /// A sender that is none; `stub` says what it does with the words.
 pub fn stub(host: &Host, kit: &Kit, user: User, words: &[&str]) -> Command {
     let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/installed/stub");
-    let copy = host.path("home/stub");
-    fs::copy(stub, &copy).unwrap();
+    fs::copy(stub, host.path("home/stub")).unwrap();
+    let copy = host.within("home/stub");
     let mut command = kit.inside(host, &[], user, [OsStr::new("perl"), copy.as_os_str()]);
     command.args(words);
     command

@@ -5,14 +5,14 @@
 //!
 //! With `MATRIX=S2` in the environment only rows run whose id begins so.
 
-mod privileged;
+pub mod privileged;
 mod queued;
-mod rows;
+pub mod rows;
 mod scarce;
-mod scene;
+pub mod scene;
 mod signalled;
 mod socketed;
-mod table;
+pub mod table;
 
 use scene::{Case, Mode, Scene, Template};
 use std::collections::{BTreeMap, VecDeque};
@@ -153,8 +153,12 @@ fn run(template: &Template, job: &Job) -> Vec<String> {
     failed
 }
 
-fn play(scene: &mut Scene<'_>, case: &Case, expected: &Expected, row: &Row) -> Vec<String> {
+/// Plays one case; what is wrong is told in full.
+pub fn play(scene: &mut Scene<'_>, case: &Case, expected: &Expected, row: &Row) -> Vec<String> {
     let mut wrong = Vec::new();
+    if case.brings_tools() {
+        scene.host.bring_tools();
+    }
     (case.prepare)(scene);
     let log = scene.host.log().len();
     for fault in &case.faults {

@@ -7,6 +7,7 @@ mod container;
 mod life;
 mod lint;
 mod mirror;
-mod root;
+pub mod root;
+pub mod rows;
 mod rpm;
 mod users;

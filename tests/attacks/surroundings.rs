@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every variable that some library on the way looks at, or that looks as if we did.
-fn hostile_variables(evil: &Path, proxy: &str) -> Vec<(&'static str, String)> {
+pub fn hostile_variables(evil: &Path, proxy: &str) -> Vec<(&'static str, String)> {
     let file = |name: &str| evil.join(name).to_str().unwrap().to_owned();
     let folder = evil.to_str().unwrap().to_owned();
     let mut all = Vec::new();

@@ -1,14 +1,14 @@
 //! What systemd does for the socket: it listens, and starts a process of the account for each
 //! connection.
 
-use super::{SERVICE, inside};
+use super::{Ground, SERVICE};
 use crate::host::Host;
 use crate::signals::until;
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,13 +39,13 @@ impl Attendant {
         let listener = UnixListener::bind(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let shared = Arc::<Shared>::default();
-        let (root, mine) = (host.path(""), shared.clone());
+        let (ground, mine) = (Ground::of(host), shared.clone());
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if mine.stop.load(Ordering::SeqCst) {
                     break;
                 }
-                mine.take(&root, stream.unwrap());
+                mine.take(&ground, stream.unwrap());
             }
         });
         Attendant {
@@ -92,14 +92,14 @@ impl Shared {
         children.len()
     }
 
-    fn take(&self, root: &Path, stream: UnixStream) {
+    fn take(&self, ground: &Ground, stream: UnixStream) {
         if self.reap() >= CONNECTIONS_MAX {
             self.turned_away.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        let errors = root.join("home/attendant.err");
+        let errors = ground.root.join("home/attendant.err");
         let errors = OpenOptions::new().append(true).create(true).open(errors);
-        let program = root.join("usr/sbin/sendmail365");
+        let program = ground.within("usr/sbin/sendmail365");
         // What the unit asks for: the account's process gains nothing.
         let words = [
             "setpriv",
@@ -107,7 +107,7 @@ impl Shared {
             program.to_str().unwrap(),
             "--socket",
         ];
-        let mut command = inside(root, &[], SERVICE, words);
+        let mut command = ground.inside(&[], SERVICE, words);
         command.stdin(OwnedFd::from(stream)).stdout(Stdio::null());
         let child = command.stderr(errors.unwrap()).spawn().unwrap();
         self.started.fetch_add(1, Ordering::SeqCst);

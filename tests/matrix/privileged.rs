@@ -4,12 +4,13 @@
 use super::rows::{Rows, one};
 use super::scene::{Case, Scene};
 use crate::host::{Ran, finish};
-use crate::installed::{ACCOUNT, ANN, ROOT, User, looked_into};
+use crate::installed::{ANN, ROOT, User, looked_into};
 use crate::signals::until;
 use crate::submission::MESSAGE;
 use crate::tenant::{Act, Fault, Stage};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub fn rows() -> Rows {
                     let program = scene.kit().program();
                     let folder = program.parent().unwrap().to_str().unwrap();
                     let script = "mount --bind \"$0\" \"$0\"; mount -o remount,bind,nosuid \"$0\"; exec \"$@\"";
-                    let sendmail = scene.host.path("usr/sbin/sendmail");
+                    let sendmail = scene.host.within("usr/sbin/sendmail");
                     let words = [&[sendmail.to_str().unwrap()], &WORDS[..]].concat();
                     let outer = ["sh", "-c", script, folder];
                     scene.kit().inside(&scene.host, &outer, ANN, words)
@@ -108,8 +109,8 @@ fn refused(
         })
 }
 
-/// A submission of a user that waits for the server, its message read.
-fn waiting(scene: &Scene<'_>, user: User, fault: Fault) -> Child {
+/// A submission of a user that waits for the server, its message read; `outer` stands before it.
+pub fn waiting(scene: &Scene<'_>, user: User, outer: &[&str], fault: Fault) -> Child {
     let accepts = matches!(fault, Fault::At(Stage::End, _));
     let met = || match accepts {
         true => scene.tenant.received().len(),
@@ -117,7 +118,7 @@ fn waiting(scene: &Scene<'_>, user: User, fault: Fault) -> Child {
     };
     let before = met();
     scene.tenant.fault(fault);
-    let mut command = scene.as_user(user, &[], &WORDS);
+    let mut command = scene.as_user(user, outer, &WORDS);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -128,7 +129,7 @@ fn waiting(scene: &Scene<'_>, user: User, fault: Fault) -> Child {
 }
 
 /// Every way in that works on a process of the same user which is not installed is closed on this one.
-fn looked_into_on_its_way() -> Case {
+pub fn looked_into_on_its_way() -> Case {
     let run = |scene: &Scene<'_>| {
         let mut plain = scene.kit().inside(&scene.host, &[], ANN, ["sleep", "600"]);
         let mut plain = plain.stdin(Stdio::null()).spawn().unwrap();
@@ -140,7 +141,7 @@ fn looked_into_on_its_way() -> Case {
         let open = looked_into(&scene.host, scene.kit(), ANN, plain.id());
         plain.kill().unwrap();
         plain.wait().unwrap();
-        let mut child = waiting(scene, ANN, Fault::At(Stage::Mail, Act::Stall));
+        let mut child = waiting(scene, ANN, &[], Fault::At(Stage::Mail, Act::Stall));
         let ran = looked_into(&scene.host, scene.kit(), ANN, child.id());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -165,11 +166,12 @@ fn looked_into_on_its_way() -> Case {
 fn called_by_root() -> Case {
     let run = |scene: &Scene<'_>| {
         let slowly = Act::Slowly(Duration::from_millis(20));
-        let child = waiting(scene, ROOT, Fault::At(Stage::End, slowly));
+        let child = waiting(scene, ROOT, &[], Fault::At(Stage::End, slowly));
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let ids = format!("{ACCOUNT}\t{ACCOUNT}\t{ACCOUNT}\t{ACCOUNT}");
-        for key in ["Uid", "Gid"] {
-            assert!(status.contains(&format!("{key}:\t{ids}\n")), "{status}");
+        let account = fs::metadata(scene.host.path("var/spool/queue")).unwrap();
+        for (key, id) in [("Uid", account.uid()), ("Gid", account.gid())] {
+            let line = format!("{key}:\t{id}\t{id}\t{id}\t{id}\n");
+            assert!(id != 0 && status.contains(&line), "{status}");
         }
         Ran::finished(child)
     };

@@ -71,10 +71,7 @@ fn at(stage: Stage, code: u16, text: &str) -> Fault {
 
 /// Runs the program under another one.
 pub fn under(scene: &Scene<'_>, outer: &[&str], arguments: &[&str], stdin: &[u8]) -> Ran {
-    let inner = scene.host.command("sendmail", arguments);
-    let mut command = Command::new(outer[0]);
-    command.args(&outer[1..]);
-    command.arg(inner.get_program()).args(inner.get_args());
+    let mut command = scene.host.command_under(outer, "sendmail", arguments);
     finish(&mut command, stdin)
 }
 
@@ -110,7 +107,7 @@ fn injected_on(paths: &'static [&'static str], spec: &'static str) -> Case {
 }
 
 /// A submission through a shell, so that redirections and limits are the caller's.
-fn shell(script: &'static str) -> Case {
+pub fn shell(script: &'static str) -> Case {
     let run = move |scene: &Scene<'_>| {
         let outer = ["/bin/sh", "-c", script, "sh"];
         under(
@@ -524,7 +521,7 @@ fn flipped(mut slot: Vec<u8>) -> Vec<u8> {
 }
 
 /// A case in which the next message needs a refresh.
-fn stale(case: Case) -> Case {
+pub fn stale(case: Case) -> Case {
     case.prepare(|scene| expire(&scene.host))
 }
 

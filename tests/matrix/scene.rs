@@ -4,6 +4,7 @@ use super::table::Row;
 use crate::binary;
 use crate::host::{Host, Ran};
 use crate::installed::{Kit, User};
+use crate::packages::rows::Site;
 use crate::submission::MESSAGE;
 use crate::tenant::{Delivered, Plan, Tenant};
 use std::fmt;
@@ -17,10 +18,19 @@ pub const TO: &str = "ops@example.com";
 
 /// A tenant, and a signed-in host that others are copied from.
 pub struct Template {
-    tenant: Tenant,
-    host: Host,
-    /// Nobody signs in: the application shows its secret.
-    application: bool,
+    pub tenant: Tenant,
+    origin: Origin,
+}
+
+/// Where the hosts of the cases come from.
+enum Origin {
+    Copied {
+        host: Host,
+        /// Nobody signs in: the application shows its secret.
+        application: bool,
+    },
+    /// One for all cases, put back each time: a package made it.
+    Packaged(Site),
 }
 
 /// One case on its way.
@@ -165,6 +175,12 @@ impl Case {
         })
     }
 
+    /// Whether a user needs more for it than a clean root has.
+    pub fn brings_tools(&self) -> bool {
+        let ours = ["root", "signals", "installed", "unshare", "setpriv"];
+        self.tools.iter().any(|tool| !ours.contains(tool))
+    }
+
     /// What is wrong with the text on stderr, if anything.
     pub fn said(&self, ran: &Ran, states: &str, row: &Row) -> Option<String> {
         if self.mute || ran.status.code().is_none() || row.stage == "runner" {
@@ -197,10 +213,25 @@ impl Template {
     pub fn new() -> Template {
         let tenant = Tenant::start();
         let host = Host::with_queue(&binary(), &tenant);
-        Template {
-            tenant,
-            host,
-            application: false,
+        let application = false;
+        let origin = Origin::Copied { host, application };
+        Template { tenant, origin }
+    }
+
+    /// The same with a host that the package was installed into, if this machine can have one. Its
+    /// cases come one after the other.
+    pub fn packaged() -> Option<Template> {
+        let tenant = Tenant::start();
+        tenant.allow_any_rate();
+        let origin = Origin::Packaged(Site::for_tenant(&tenant)?);
+        Some(Template { tenant, origin })
+    }
+
+    /// The site of the package.
+    pub fn site(&self) -> &Site {
+        match &self.origin {
+            Origin::Packaged(site) => site,
+            Origin::Copied { .. } => panic!("no package made it"),
         }
     }
 
@@ -211,30 +242,38 @@ impl Template {
         host.set("queue", "enabled", "true");
         show_secret(&mut host, &tenant);
         host.run("sendmail365", ["login"], "").exits(0);
-        Template {
-            tenant,
-            host,
-            application: true,
-        }
+        let application = true;
+        let origin = Origin::Copied { host, application };
+        Template { tenant, origin }
     }
 
     /// A host of its own for one case.
     pub fn scene(&self, queue: bool) -> Scene<'_> {
         self.tenant.recover();
-        let mut host = Host::configured(&binary(), &self.tenant);
+        let mut host = match &self.origin {
+            Origin::Packaged(site) => site.host(&self.tenant),
+            Origin::Copied { .. } => Host::configured(&binary(), &self.tenant),
+        };
         host.set("queue", "enabled", if queue { "true" } else { "false" });
-        if self.application {
-            show_secret(&mut host, &self.tenant);
+        if let Origin::Copied {
+            host: from,
+            application,
+        } = &self.origin
+        {
+            if *application {
+                show_secret(&mut host, &self.tenant);
+            }
+            for folder in ["etc/tokens", "var/state", "var/spool"] {
+                copy(from, &host, folder);
+            }
         }
-        for folder in ["etc/tokens", "var/state", "var/spool"] {
-            copy(&self.host, &host, folder);
-        }
+        let kit = host.package().map(|_| Kit::install(&host));
         Scene {
             template: self,
             tenant: &self.tenant,
             host,
             queue,
-            kit: None,
+            kit,
             received: self.tenant.received().len(),
         }
     }
@@ -265,8 +304,13 @@ fn copy(from: &Host, to: &Host, folder: &str) {
 impl Scene<'_> {
     /// Puts the files of the sign-in, the shared state and the spool back that a case took away.
     pub fn restore(&self) {
-        for folder in ["etc/tokens", "var/state", "var/spool"] {
-            copy(&self.template.host, &self.host, folder);
+        match &self.template.origin {
+            Origin::Packaged(site) => site.restore(),
+            Origin::Copied { host, .. } => {
+                for folder in ["etc/tokens", "var/state", "var/spool"] {
+                    copy(host, &self.host, folder);
+                }
+            }
         }
     }
 
@@ -282,7 +326,7 @@ impl Scene<'_> {
 
     /// `sendmail` as a user of such a host calls it; `outer` stands before it.
     pub fn as_user(&self, user: User, outer: &[&str], words: &[&str]) -> Command {
-        let sendmail = self.host.path("usr/sbin/sendmail");
+        let sendmail = self.host.within("usr/sbin/sendmail");
         let words = [outer, &[sendmail.to_str().unwrap()], words].concat();
         self.kit().inside(&self.host, &[], user, words)
     }
@@ -405,7 +449,7 @@ impl Scene<'_> {
                 break;
             }
             self.forget_troubles();
-            self.host.sendmail(["-qf"], "");
+            self.host.run_queue();
         }
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 /// What is where, whose it is and who may use it. No sign-in has been made yet.
-const HELD: [(&str, &str); 26] = [
+pub const HELD: [(&str, &str); 26] = [
     ("usr/sbin/sendmail365", "root:sendmail365 2755"),
     ("etc/sendmail365", "root:sendmail365 0750"),
     ("etc/sendmail365/config.toml", "root:sendmail365 0640"),

@@ -6,6 +6,7 @@ use crate::host::{Ran, finish};
 use crate::tenant::Tenant;
 use crate::{is_root, needs, skipped};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -77,26 +78,8 @@ impl Root {
 
     /// A command in the root, by one of its users with his groups.
     pub fn inside_as<'a>(&self, user: &str, words: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--", "sh", "-c"]);
-        command.arg(
-            "mount -t proc proc \"$1/proc\" && root=$1 && shift && exec chroot \"$root\" \"$@\"",
-        );
-        command.arg("sh").arg(self.path(""));
-        if user != "root" {
-            command.args(["setpriv", "--init-groups", "--reset-env"]);
-            let (uid, gid) = self.ids(user);
-            command
-                .arg(format!("--reuid={uid}"))
-                .arg(format!("--regid={gid}"));
-        }
-        command.args(words);
-        command.env_clear().current_dir("/");
-        command
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LC_ALL", "C");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
+        let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        inside(&self.0, false, &[], user, &words)
     }
 
     /// Runs it without input.
@@ -136,12 +119,7 @@ impl Root {
 
     /// Numbers of a user of the root.
     pub fn ids(&self, user: &str) -> (u32, u32) {
-        let users = self.read("etc/passwd");
-        let fields = users.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            (fields[0] == user).then(|| (fields[2].parse().unwrap(), fields[3].parse().unwrap()))
-        });
-        fields.unwrap_or_else(|| panic!("no user {user} in the root"))
+        ids(&self.0, user)
     }
 
     /// `owner:group mode` of a path, by the names of the root.
@@ -173,10 +151,15 @@ impl Root {
         )
     }
 
-    /// The same in the place and with the owner of the package, and a log.
-    pub fn configure(&self, tenant: &Tenant) {
+    /// The same with the places of an installed host, and a log.
+    pub fn own_settings(tenant: &Tenant) -> String {
         let log = "[log]\nsyslog = false\nfile = \"/var/log/sendmail365.log\"\n";
-        let settings = Root::settings(tenant, "/etc/sendmail365/ca.pem") + log;
+        Root::settings(tenant, "/etc/sendmail365/ca.pem") + log
+    }
+
+    /// The same in the place and with the owner of the package.
+    pub fn configure(&self, tenant: &Tenant) {
+        let settings = Root::own_settings(tenant);
         let group = self.path("etc/sendmail365").metadata().unwrap().gid();
         for (name, text) in [
             ("config.toml", settings.as_str()),
@@ -254,10 +237,46 @@ impl Drop for Root {
     }
 }
 
-/// Changes into a root; shared memory is mounted so that no bit of a file has an effect.
-const ENTER: &str = "root=$1 && shift && mount --bind \"$root\" \"$root\" && \
-    mount -o remount,bind,suid,dev,exec \"$root\" && mount -t proc proc \"$root/proc\" && \
-    exec chroot \"$root\" \"$@\"";
+/// Makes a root the one of a mount namespace. It is a mount of its own because the place it lies in
+/// may be mounted so that no bit of a file has an effect; and it is no chroot because in one nobody
+/// gets a user namespace, which users of a real host do.
+const ENTER: &str = "set -e; root=$1; tools=$2; shift 2; mount --bind \"$root\" \"$root\"; \
+    mount -o remount,bind,suid,dev,exec \"$root\"; mount -t proc proc \"$root/proc\"; \
+    test -z \"$tools\" || mount -t overlay -o \"lowerdir=$root/usr:/usr\" overlay \"$root/usr\"; \
+    cd \"$root\"; pivot_root . mnt; umount -l /mnt; cd /; exec \"$@\"";
+
+/// A command in a root, by one of its users with his groups; `outer` comes while he is still root.
+/// With `tools` there lies in /usr, below what the root has, all that this machine has: what a user
+/// brings along to look with.
+pub fn inside(root: &Path, tools: bool, outer: &[&str], user: &str, words: &[OsString]) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", ENTER, "sh"]);
+    command.arg(root).arg(if tools { "tools" } else { "" });
+    command.args(outer);
+    if user != "root" {
+        command.args(["setpriv", "--init-groups", "--reset-env"]);
+        let (uid, gid) = ids(root, user);
+        command
+            .arg(format!("--reuid={uid}"))
+            .arg(format!("--regid={gid}"));
+    }
+    command.args(words);
+    command.env_clear().current_dir("/");
+    command
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn ids(root: &Path, user: &str) -> (u32, u32) {
+    let users = fs::read_to_string(root.join("etc/passwd")).unwrap();
+    let fields = users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields[0] == user).then(|| (fields[2].parse().unwrap(), fields[3].parse().unwrap()))
+    });
+    fields.unwrap_or_else(|| panic!("no user {user} in the root"))
+}
 
 /// A place for roots: memory where there is enough, because dpkg syncs all it does.
 fn room() -> PathBuf {
