@@ -151,7 +151,7 @@ fn a_timer_that_the_caller_left_running_ends_no_submission() {
     let mut command = Command::new("perl");
     command.args(["-e", "alarm 1; exec @ARGV"]);
     command.arg(inner.get_program()).args(inner.get_args());
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = crate::host::start(command.stdin(Stdio::piped()));
     // The alarm has a resolution of a second, and the message is not whole before it is due.
     std::thread::sleep(std::time::Duration::from_millis(1200));
     let mut pipe = child.stdin.take().unwrap();

@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Stands in every secret of the tests and must never be seen outside the token slots.
 pub const CANARY: &str = "CANARY";
@@ -19,6 +19,9 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Read by every run of the program, written by a test that wants the machine for itself.
 static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Read by who holds a lock, written by who starts a process.
+static STARTS: RwLock<()> = RwLock::new(());
 
 /// Waits until no other test runs the program, and keeps them waiting: for a promise that holds
 /// within seconds on a machine that is not overrun, such as one refresh for fifty processes.
@@ -419,12 +422,8 @@ pub fn finish(command: &mut Command, stdin: &[u8]) -> Ran {
 
 /// The same for whoever has the machine for itself.
 pub fn finish_alone(command: &mut Command, stdin: &[u8]) -> Ran {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = start(command.stderr(Stdio::piped()));
     let mut pipe = child.stdin.take().unwrap();
     let stdin = stdin.to_owned();
     // A program that leaves its input unread gives EPIPE here; the exit code tells the rest.
@@ -444,6 +443,18 @@ pub struct Ran {
     pub read_all: bool,
 }
 
+/// Starts a process when no test holds a lock: until its exec it has the locks of all threads.
+pub fn start(command: &mut Command) -> Child {
+    let _alone = STARTS.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap()
+}
+
+/// As long as it lives no process is started by way of [`start`], so that a lock that is given back is
+/// free. Nothing may be run meanwhile.
+pub fn quiet() -> RwLockReadGuard<'static, ()> {
+    STARTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes an entry in hand. A process that another test is just starting holds our locks for a moment.
 pub fn in_hand<'a>(spool: &'a Spool, listed: &Listed) -> Locked<'a> {
     for _ in 0..1000 {
@@ -458,11 +469,8 @@ pub fn in_hand<'a>(spool: &'a Spool, listed: &Listed) -> Locked<'a> {
 impl Ran {
     /// Runs a command whose input has been chosen already.
     pub fn of(command: &mut Command) -> Ran {
-        let output = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = start(command).wait_with_output().unwrap();
         Ran::new(output.status, output.stdout, output.stderr, true)
     }
 

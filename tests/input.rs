@@ -97,7 +97,7 @@ fn an_input_that_somebody_made_non_blocking_is_waited_for() {
     ours.set_nonblocking(true).unwrap();
     let mut command = host.command("sendmail", ["-t", "-i"]);
     let input = std::os::fd::OwnedFd::from(ours);
-    let mut child = command.stdin(input).spawn().unwrap();
+    let mut child = crate::host::start(command.stdin(input));
     // Until the program has found nothing to read; too short a pause tests less and fails nobody.
     std::thread::sleep(std::time::Duration::from_millis(300));
     let _ = theirs.write_all(MESSAGE.as_bytes());
@@ -124,7 +124,7 @@ fn a_writer_that_stalls_holds_no_lock() {
     let tenant = Tenant::start();
     let host = Host::with(&binary(), &tenant);
     let mut command = host.command("sendmail", ["-t", "-i"]);
-    let mut stalled = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stalled = crate::host::start(command.stdin(Stdio::piped()));
     stalled
         .stdin
         .as_mut()

@@ -257,9 +257,9 @@ fn nothing_but_a_message_goes_by_the_socket() {
         &["--dry-run", "-t"],
     ] {
         let ran = without_rights(&host, ANN, words, MESSAGE);
-        ran.exits(77)
-            .in_two_lines()
-            .says("it was started with NoNewPrivileges");
+        // Not all of them read a message.
+        assert_eq!(ran.stderr.lines().count(), 2, "{ran:#?}");
+        ran.exits(77).says("it was started with NoNewPrivileges");
     }
     assert_eq!(attendant.started(), 0);
     let none = tenant.received().is_empty() && tenant.connections().is_empty();
@@ -341,7 +341,7 @@ fn a_user_cannot_be_the_attendant() {
     let mut command = host.inside(ANN, [program.to_str().unwrap(), "--socket"]);
     let theirs = UnixStream::connect(&path).unwrap();
     command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
-    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let mut child = crate::host::start(command.stderr(Stdio::null()));
     let (mut ours, _) = listener.accept().unwrap();
     let request = b"SM365 1 3 33\nsendmail\0-i\0a@example.com\0\0\0\0";
     let _ = ours.write_all(request);
@@ -556,7 +556,7 @@ fn it_answers_as_systemd_starts_it() {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut activate = command.spawn().unwrap();
+    let mut activate = crate::host::start(&mut command);
     until("it listens", || path.exists());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     without_rights(&host, ANN, &PLAIN, MESSAGE)

@@ -21,7 +21,7 @@ pub fn stalled(host: &Installed, tenant: &Tenant, user: User, fault: Fault) -> C
     tenant.fault(fault);
     let mut command = host.command(user, "sendmail", PLAIN);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = crate::host::start(command.stderr(Stdio::piped()));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(MESSAGE.as_bytes()).unwrap();
     drop(stdin);
@@ -240,7 +240,7 @@ fn descriptors_of_the_caller_are_closed() {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    let mut child = crate::host::start(&mut command);
     child
         .stdin
         .take()

@@ -63,7 +63,7 @@ pub fn until(what: &str, so: impl Fn() -> bool) {
 pub fn start(host: &Host, words: &[&str]) -> Child {
     let mut command = host.command("sendmail", words);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.stderr(Stdio::piped()).spawn().unwrap()
+    crate::host::start(command.stderr(Stdio::piped()))
 }
 
 /// A submission that has handed in its message whole and has met the fault.

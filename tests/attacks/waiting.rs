@@ -59,7 +59,7 @@ fn a_stopped_refresh_costs_others_one_wait_each() {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    let mut child = crate::host::start(&mut command);
     child
         .stdin
         .take()
@@ -158,7 +158,7 @@ fn a_stopped_run_of_ones_own_queue_stops_no_other() {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let child = command.spawn().unwrap();
+    let child = crate::host::start(&mut command);
     until("the fault", || met() > before);
     send("STOP", &child);
     field.tenant.recover();

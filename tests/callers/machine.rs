@@ -248,7 +248,7 @@ impl Machine {
         let mut command = self.inside(["sh", "-c", line]);
         command.stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Daemon(command.spawn().unwrap())
+        Daemon(crate::host::start(&mut command))
     }
 
     /// Runs a caller that says `sent`, nothing more, and answers with what arrived.

@@ -120,7 +120,7 @@ pub fn waiting(scene: &Scene<'_>, user: User, outer: &[&str], fault: Fault) -> C
     scene.tenant.fault(fault);
     let mut command = scene.as_user(user, outer, &WORDS);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = crate::host::start(command.stderr(Stdio::piped()));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(MESSAGE.as_bytes()).unwrap();
     drop(stdin);

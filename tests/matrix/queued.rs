@@ -2,7 +2,7 @@
 
 use super::rows::{Rows, one, traced};
 use super::scene::{Case, Scene, TO};
-use crate::host::{Ran, in_hand};
+use crate::host::{Ran, in_hand, quiet};
 use crate::submission::MESSAGE;
 use crate::tenant::{Act, Fault, Stage};
 use sendmail365::outcome::QueueId;
@@ -164,6 +164,7 @@ pub fn rows() -> Rows {
                             .exits(0);
                         let spool = Spool::new(scene.host.path("var/spool"));
                         let listed = spool.list().unwrap().entries.remove(0);
+                        let _quiet = quiet();
                         let mut entry = in_hand(&spool, &listed);
                         entry.mark(&[(0, Mark::Done)]).unwrap();
                     })
@@ -358,6 +359,7 @@ fn now() -> u64 {
 fn change(scene: &Scene<'_>, change: impl Fn(&mut State)) {
     let spool = Spool::new(scene.host.path("var/spool"));
     let listed = spool.list().unwrap().entries.remove(0);
+    let _quiet = quiet();
     let mut entry = in_hand(&spool, &listed);
     let mut state = entry.stored.entry.state.clone();
     change(&mut state);

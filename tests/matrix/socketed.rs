@@ -85,7 +85,7 @@ fn under_way(scene: &Scene<'_>, fault: Fault) -> Child {
     scene.tenant.fault(fault);
     let mut command = without_rights(scene, ANN);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = crate::host::start(command.stderr(Stdio::piped()));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(MESSAGE.as_bytes()).unwrap();
     drop(stdin);
