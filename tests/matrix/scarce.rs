@@ -34,7 +34,8 @@ fn short_of_memory(less: u64) -> Case {
             let outer = ["/bin/sh", "-c", &script, "sh"];
             under(scene, &outer, &["-i", to], MESSAGE.as_bytes())
         };
-        let (mut few, mut enough) = (1024, 4 * 1024 * 1024);
+        const PLENTY: u64 = 4 * 1024 * 1024;
+        let (mut few, mut enough) = (1024, PLENTY);
         while enough - few > 32 {
             let middle = (few + enough) / 2;
             match with(middle, "probe@example.com").status.code() {
@@ -46,6 +47,7 @@ fn short_of_memory(less: u64) -> Case {
             }
             scene.host.forget_gate();
         }
+        assert!(enough < PLENTY, "no memory is enough");
         with(enough.saturating_sub(less).max(512), "ops@example.com")
     };
     Case::new(format!("{less} KiB too little"))
