@@ -49,6 +49,7 @@ pub fn settle() -> Result<Start, Failure> {
         return Err(insecure());
     }
     signal::settle();
+    stdio::end_closed_stdin();
     // SAFETY: the call neither fails nor has a precondition.
     unsafe { libc::umask(0o077) };
     Ok(Start { no_new_privs })

@@ -9,6 +9,38 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
+/// Makes a descriptor 0 that the caller left closed an end of input.
+///
+/// Where a program gains rights by its start the C library puts /dev/full in its place, open for writing
+/// only, so that reading it is an error; elsewhere it is /dev/null.
+#[expect(unsafe_code, reason = "libc calls")]
+pub fn end_closed_stdin() {
+    const FULL: libc::dev_t = libc::makedev(1, 7);
+    // SAFETY: the call has no precondition.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } == 0 {
+        return;
+    }
+    // SAFETY: an all-zero stat is a valid value of the plain C struct.
+    let mut seen: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: plain system calls; `seen` is valid for the first.
+    let closed = unsafe {
+        libc::fstat(0, &mut seen) == 0
+            && seen.st_rdev == FULL
+            && libc::fcntl(0, libc::F_GETFL) & libc::O_ACCMODE == libc::O_WRONLY
+    };
+    if closed {
+        // SAFETY: the path ends in NUL; nothing of this process uses descriptor 0 yet, and one that
+        // cannot be opened leaves it as it is.
+        unsafe {
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+            if null > 0 {
+                libc::dup2(null, 0);
+                libc::close(null);
+            }
+        }
+    }
+}
+
 /// Writes a line to stderr; a reader that is gone changes nothing.
 pub fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");

@@ -12,9 +12,8 @@ use crate::installed::{ANN, BOB, Kit, own};
 use crate::matrix::play;
 use crate::matrix::rows::{self, Cases};
 use crate::matrix::scene::{Mode, Template};
-use crate::matrix::table::{Expected, Row, table};
+use crate::matrix::table::{Row, table};
 use crate::tenant::Tenant;
-use brought::ALL_CLOSED;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::thread;
@@ -125,20 +124,6 @@ fn cases() -> BTreeMap<&'static str, Cases> {
     all
 }
 
-/// What an installed program does otherwise than the table says, by row and case. Each is to go, with
-/// the program or the table changed; as long as it is here, the row does not end as the table says.
-fn deviating(row: &Row, label: &str) -> Option<Expected> {
-    // Where a program gains rights by its start, the C library opens a closed descriptor 0 for
-    // writing only. The message cannot be read then, while elsewhere it is an empty one.
-    let found = row.id == "P08" && label == ALL_CLOSED;
-    found.then(|| Expected {
-        exit: "74".to_owned(),
-        state: "REPORTED".to_owned(),
-        total: "0".to_owned(),
-        log: vec!["event=refused stage=stdin err=EBADF".to_owned()],
-    })
-}
-
 /// Plays rows one after the other on one host; what is wrong, and the rows that were played.
 fn played(rows: &[Row]) -> Option<(Vec<String>, Vec<String>)> {
     let template = Template::packaged()?;
@@ -156,8 +141,6 @@ fn played(rows: &[Row]) -> Option<(Vec<String>, Vec<String>)> {
                 if !case.possible() {
                     continue;
                 }
-                let deviating = deviating(row, &case.label);
-                let expected = deviating.as_ref().unwrap_or(expected);
                 let mut scene = template.scene(queue);
                 let mut faults = play(&mut scene, &case, expected, row);
                 for room in ["tmp", "queue", "failed"] {

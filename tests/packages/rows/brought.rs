@@ -20,7 +20,7 @@ use std::time::Duration;
 const WORDS: [&str; 2] = ["-t", "-i"];
 
 /// A caller without any of the three.
-pub const ALL_CLOSED: &str = "exec \"$@\" <&- >&- 2>&-";
+const ALL_CLOSED: &str = "exec \"$@\" <&- >&- 2>&-";
 
 /// All rows that are brought about here.
 pub fn rows() -> Rows {
