@@ -449,6 +449,13 @@ pub fn start(command: &mut Command) -> Child {
     command.spawn().unwrap()
 }
 
+/// Starts a command and hands it the whole of its input.
+pub fn fed(command: &mut Command, stdin: &[u8]) -> Child {
+    let mut child = start(command.stdin(Stdio::piped()));
+    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    child
+}
+
 /// As long as it lives no process is started by way of [`start`], so that a lock that is given back is
 /// free. Nothing may be run meanwhile.
 pub fn quiet() -> RwLockReadGuard<'static, ()> {

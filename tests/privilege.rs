@@ -2,13 +2,12 @@
 
 mod order;
 
-use crate::host::finish;
+use crate::host::{fed, finish};
 use crate::installed::{ACCOUNT, ANN, BOB, Installed, ROOT, SERVICE, User, own};
 use crate::signals::until;
 use crate::submission::MESSAGE;
 use crate::tenant::{Act, Fault, Stage, Tenant};
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::{Child, Stdio};
 
@@ -20,11 +19,8 @@ pub fn stalled(host: &Installed, tenant: &Tenant, user: User, fault: Fault) -> C
     let before = met();
     tenant.fault(fault);
     let mut command = host.command(user, "sendmail", PLAIN);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = crate::host::start(command.stderr(Stdio::piped()));
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(MESSAGE.as_bytes()).unwrap();
-    drop(stdin);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = fed(command, MESSAGE.as_bytes());
     until("the fault", || met() > before);
     child
 }
@@ -236,17 +232,8 @@ fn descriptors_of_the_caller_are_closed() {
         sendmail.display()
     );
     let mut command = host.inside(ANN, ["bash", "-c", &line]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut child = crate::host::start(&mut command);
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(MESSAGE.as_bytes())
-        .unwrap();
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = fed(command, MESSAGE.as_bytes());
     until("the fault", || tenant.dialogue().contains("fault: "));
     let open = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
     let open: Vec<String> = open

@@ -1,14 +1,13 @@
 //! What a user does to processes of his own, and how little others notice: stopped, signalled, many.
 
 use super::{ANN, BOB, Field, PLAIN};
-use crate::host::{Ran, finish};
+use crate::host::{Ran, fed, finish};
 use crate::privilege::stalled;
 use crate::signals::{can_be_signalled, send, until};
 use crate::submission::MESSAGE;
 use crate::tenant::{Act, Answer, Fault, Stage};
 use crate::token::expire;
 use std::fs;
-use std::io::Write;
 use std::process::{Child, Stdio};
 
 fn end(mut child: Child) {
@@ -55,17 +54,8 @@ fn a_stopped_refresh_costs_others_one_wait_each() {
     let before = requests();
     field.tenant.fault(Fault::Token(Answer::Stall));
     let mut command = field.ann([field.sendmail(), "-t".to_owned(), "-i".to_owned()]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut child = crate::host::start(&mut command);
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(MESSAGE.as_bytes())
-        .unwrap();
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let child = fed(command, MESSAGE.as_bytes());
     until("the request", || requests() > before);
     let line = format!("kill -STOP {}", child.id());
     finish(&mut field.ann(["sh", "-c", &line]), b"").exits(0);

@@ -3,13 +3,12 @@
 
 use super::rows::{Rows, one};
 use super::scene::{Case, Scene};
-use crate::host::{Ran, finish};
+use crate::host::{Ran, fed, finish};
 use crate::installed::{ANN, ROOT, User, looked_into};
 use crate::signals::until;
 use crate::submission::MESSAGE;
 use crate::tenant::{Act, Fault, Stage};
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -111,6 +110,11 @@ fn refused(
 
 /// A submission of a user that waits for the server, its message read; `outer` stands before it.
 pub fn waiting(scene: &Scene<'_>, user: User, outer: &[&str], fault: Fault) -> Child {
+    under_way(scene, scene.as_user(user, outer, &WORDS), fault)
+}
+
+/// A submission with its message handed over, when the tenant has met the fault.
+pub fn under_way(scene: &Scene<'_>, mut command: Command, fault: Fault) -> Child {
     let accepts = matches!(fault, Fault::At(Stage::End, _));
     let met = || match accepts {
         true => scene.tenant.received().len(),
@@ -118,12 +122,8 @@ pub fn waiting(scene: &Scene<'_>, user: User, outer: &[&str], fault: Fault) -> C
     };
     let before = met();
     scene.tenant.fault(fault);
-    let mut command = scene.as_user(user, outer, &WORDS);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = crate::host::start(command.stderr(Stdio::piped()));
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(MESSAGE.as_bytes()).unwrap();
-    drop(stdin);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = fed(command, MESSAGE.as_bytes());
     until("the fault", || met() > before);
     child
 }

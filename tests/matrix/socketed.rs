@@ -1,5 +1,6 @@
 //! How each fault of the table is brought about that is about the socket, and the rows that need one.
 
+use super::privileged::under_way;
 use super::rows::{Rows, one};
 use super::scene::{Case, Scene, TO};
 use crate::host::{Ran, finish};
@@ -8,8 +9,8 @@ use crate::signals::until;
 use crate::submission::MESSAGE;
 use crate::tenant::{Act, Fault, Stage};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const WORDS: [&str; 2] = ["-t", "-i"];
@@ -74,29 +75,14 @@ fn without_rights(scene: &Scene<'_>, user: User) -> Command {
     scene.as_user(user, &["setpriv", "--no-new-privs"], &WORDS)
 }
 
-/// The same, its message handed over, when the tenant has met the fault.
-fn under_way(scene: &Scene<'_>, fault: Fault) -> Child {
-    let accepts = matches!(fault, Fault::At(Stage::End, _));
-    let met = || match accepts {
-        true => scene.tenant.received().len(),
-        false => scene.tenant.dialogue().matches("fault: ").count(),
-    };
-    let before = met();
-    scene.tenant.fault(fault);
-    let mut command = without_rights(scene, ANN);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = crate::host::start(command.stderr(Stdio::piped()));
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(MESSAGE.as_bytes()).unwrap();
-    drop(stdin);
-    until("the fault", || met() > before);
-    child
-}
-
 fn killed_attendant() -> Case {
     by_the_socket("kill -9 of the attendant").run(|scene| {
         let attendant = Attendant::start(&scene.host);
-        let child = under_way(scene, Fault::At(Stage::Data, Act::Stall));
+        let child = under_way(
+            scene,
+            without_rights(scene, ANN),
+            Fault::At(Stage::Data, Act::Stall),
+        );
         attendant.kill();
         Ran::finished(child)
     })
@@ -106,7 +92,11 @@ fn killed_sender() -> Case {
     by_the_socket("kill -9 of the sender").run(|scene| {
         let attendant = Attendant::start(&scene.host);
         let slowly = Act::Slowly(Duration::from_millis(20));
-        let mut child = under_way(scene, Fault::At(Stage::End, slowly));
+        let mut child = under_way(
+            scene,
+            without_rights(scene, ANN),
+            Fault::At(Stage::End, slowly),
+        );
         child.kill().unwrap();
         let ran = Ran::finished(child);
         until("the attendant is done", || attendant.running() == 0);
