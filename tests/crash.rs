@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Names of calls that touch nothing outside the process.
 const INWARD: [&str; 27] = [
@@ -171,6 +172,7 @@ struct Bench {
     host: Host,
     slots: Vec<(String, Vec<u8>)>,
     queued: Vec<(String, Vec<u8>)>,
+    processor: usize,
 }
 
 /// What a run left behind, before anything was repaired.
@@ -206,6 +208,7 @@ impl Bench {
             host,
             slots,
             queued,
+            processor: next_processor(),
         }
     }
 
@@ -238,15 +241,17 @@ impl Bench {
         }
     }
 
-    /// The scenario under strace.
+    /// The scenario under strace, both on one processor: a tracer on another is woken twice for each
+    /// call, which costs more than the call.
     fn traced(&self, words: &[&str]) -> Ran {
         let arguments: Vec<&str> = match self.scenario.entries {
             [] => ["-i"].iter().chain(self.scenario.to).copied().collect(),
             _ => vec!["-qf"],
         };
         let inner = self.host.command("sendmail", arguments);
-        let mut command = Command::new("strace");
-        command.args(["-f", "-qq"]).args(words).arg("--");
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &self.processor.to_string()]);
+        command.args(["strace", "-f", "-qq"]).args(words).arg("--");
         command.arg(inner.get_program()).args(inner.get_args());
         finish(&mut command, MESSAGE.as_bytes())
     }
@@ -437,6 +442,20 @@ impl Bench {
     }
 }
 
+/// One after the other of those that this process may use.
+fn next_processor() -> usize {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let ranges = list.unwrap().trim().split(',').map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        first.parse::<usize>().unwrap()..=last.parse().unwrap()
+    });
+    let allowed: Vec<usize> = ranges.flatten().collect();
+    allowed[COUNT.fetch_add(1, Ordering::Relaxed) % allowed.len()]
+}
+
 fn contents(host: &Host, folder: &str) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     for item in fs::read_dir(host.path(folder)).unwrap() {
@@ -453,7 +472,7 @@ fn all() -> bool {
 
 /// Kills the scenario at one call after the other.
 fn kill_everywhere(scenario: &'static Scenario) {
-    if !crate::needs("strace") {
+    if !crate::needs("strace") || !crate::needs("taskset") {
         return;
     }
     let bench = Bench::new(scenario);
@@ -482,7 +501,7 @@ fn kill_everywhere(scenario: &'static Scenario) {
 
 /// Makes one call after the other fail.
 fn fail_everywhere(scenario: &'static Scenario) {
-    if !crate::needs("strace") {
+    if !crate::needs("strace") || !crate::needs("taskset") {
         return;
     }
     let bench = Bench::new(scenario);
