@@ -5,6 +5,7 @@
 pub mod caller;
 pub mod clock;
 pub mod command;
+pub mod confinement;
 pub mod der;
 pub mod file;
 pub mod log;

@@ -1,11 +1,13 @@
 //! The three standard descriptors as a caller may have left them: closed, full, unread, a file.
 
+use super::confinement::{self, Confinement};
 use super::secret::Secret;
 use super::signal;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Once;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -80,10 +82,24 @@ pub fn read_line(size_max: u64) -> Option<Secret> {
 }
 
 /// Writes text to stdout; a reader that is gone changes nothing.
+///
+/// That nobody can ever see it is told once.
 pub fn say(text: &str) {
+    static TOLD: Once = Once::new();
+    if confinement::is_taken(1) {
+        TOLD.call_once(|| complain(&unseen()));
+    }
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
+}
+
+fn unseen() -> String {
+    let cure = Confinement::of_this_process().map(|by| format!("; {}", by.cure()));
+    format!(
+        "sendmail365: standard output is lost: a security module of the kernel forbids where it goes{}",
+        cure.unwrap_or_default()
+    )
 }
 
 /// Tells whether stdin is a regular file, which has an end of its own.
@@ -109,13 +125,19 @@ pub fn stdin() -> BufReader<Stdin> {
 
 /// Descriptor 0 as it is: the standard library takes one that cannot be read for an empty one, and
 /// gives up one that another process has made non-blocking.
-pub struct Stdin(ManuallyDrop<File>);
+///
+/// Nor is one that a security module has taken away an end of input.
+pub struct Stdin {
+    file: ManuallyDrop<File>,
+    begun: bool,
+}
 
 impl Stdin {
     #[expect(unsafe_code, reason = "a number becomes a file")]
     fn new() -> Stdin {
         // SAFETY: the descriptor is open from before main to the end, and never closed by this.
-        Stdin(ManuallyDrop::new(unsafe { File::from_raw_fd(0) }))
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(0) });
+        Stdin { file, begun: false }
     }
 }
 
@@ -123,12 +145,16 @@ impl Read for Stdin {
     /// Ends in an error when a signal asks for the end; none is missed for longer than a slice.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         const SLICE: Duration = Duration::from_secs(1);
+        if !self.begun {
+            confinement::refuse_taken(0)?;
+            self.begun = true;
+        }
         loop {
             if signal::asked_for_the_end() {
                 return Err(io::Error::other("a signal asked for the end"));
             }
-            match readable(&self.0, SLICE) {
-                Ok(true) => match self.0.read(buffer) {
+            match readable(&self.file, SLICE) {
+                Ok(true) => match self.file.read(buffer) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     read => return read,
                 },
@@ -142,6 +168,7 @@ impl Read for Stdin {
 
 /// Reads at most `size_max` octets of text from stdin; more is an error.
 pub fn read_stdin(size_max: u64) -> io::Result<String> {
+    confinement::refuse_taken(0)?;
     let mut text = String::new();
     io::stdin()
         .lock()
@@ -165,6 +192,7 @@ pub struct Patient {
 impl Patient {
     /// Standard input, from where it stands.
     pub fn stdin(silence_max: Duration) -> io::Result<Patient> {
+        confinement::refuse_taken(0)?;
         let copy = io::stdin().as_fd().try_clone_to_owned()?;
         Ok(Patient::new(copy, silence_max))
     }
