@@ -15,6 +15,7 @@ mod attacks;
 mod callers;
 mod cases;
 mod configuration;
+mod confined;
 mod crash;
 mod cures;
 mod doctor;
