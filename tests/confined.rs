@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 /// What an administrator is told besides the error.
 const HINT: &str = "AppArmor enforces the profile sendmail365 here: \
-    `journalctl --dmesg --grep=DENIED` names what it forbids";
+    `journalctl --boot --grep=DENIED` names what it forbids";
 
 fn machine() -> Machine {
     let mut machine =

@@ -41,7 +41,7 @@ impl Confinement {
         match self {
             Confinement::AppArmor(profile) => format!(
                 "AppArmor enforces the profile {profile} here: \
-                 `journalctl --dmesg --grep=DENIED` names what it forbids"
+                 `journalctl --boot --grep=DENIED` names what it forbids"
             ),
             Confinement::SeLinux(domain) => format!(
                 "SELinux confines the caller as {domain} here: \
