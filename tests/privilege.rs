@@ -15,7 +15,7 @@ pub const PLAIN: [&str; 2] = ["-t", "-i"];
 
 /// A submission of a user that has met a fault, and goes no further before it ends.
 pub fn stalled(host: &Installed, tenant: &Tenant, user: User, fault: Fault) -> Child {
-    let met = || tenant.dialogue().matches("fault: ").count();
+    let met = || tenant.faults_met();
     let before = met();
     tenant.fault(fault);
     let mut command = host.command(user, "sendmail", PLAIN);
@@ -234,7 +234,7 @@ fn descriptors_of_the_caller_are_closed() {
     let mut command = host.inside(ANN, ["bash", "-c", &line]);
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = fed(command, MESSAGE.as_bytes());
-    until("the fault", || tenant.dialogue().contains("fault: "));
+    until("the fault", || tenant.faults_met() > 0);
     let open = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
     let open: Vec<String> = open
         .map(|link| {

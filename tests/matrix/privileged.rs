@@ -118,7 +118,7 @@ pub fn under_way(scene: &Scene<'_>, mut command: Command, fault: Fault) -> Child
     let accepts = matches!(fault, Fault::At(Stage::End, _));
     let met = || match accepts {
         true => scene.tenant.received().len(),
-        false => scene.tenant.dialogue().matches("fault: ").count(),
+        false => scene.tenant.faults_met(),
     };
     let before = met();
     scene.tenant.fault(fault);

@@ -136,7 +136,7 @@ fn stopped_and_continued(scene: &Scene<'_>) -> Ran {
 /// The runner's pass, which gets a signal where it has met the fault.
 fn runner(fault: Fault) -> Case {
     let run = move |scene: &Scene<'_>| {
-        let met = || scene.tenant.dialogue().matches("fault: ").count();
+        let met = || scene.tenant.faults_met();
         let before = met();
         scene.tenant.fault(fault.clone());
         let child = start(&scene.host, &["-qf"]);

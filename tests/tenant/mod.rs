@@ -319,6 +319,16 @@ impl Tenant {
         text
     }
 
+    /// How many times a fault has struck on the submission server; unlike what was said there, which is
+    /// whole when a connection has ended, this is told at once.
+    pub fn faults_met(&self) -> usize {
+        let connections = self.shared.ledger().connections.clone();
+        let texts = connections
+            .iter()
+            .map(|log| log.lock().unwrap().to_string());
+        texts.map(|text| text.matches("fault: ").count()).sum()
+    }
+
     /// The first secret that stands in a text, whole or in large part: tokens, codes, verifiers,
     /// assertions, AUTH responses, the client secret, private keys, what machines show to get a
     /// token. For tests that nothing leaks into logs, queue files and error texts.
