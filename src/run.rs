@@ -55,6 +55,12 @@ pub fn run(argv: Vec<OsString>) -> u8 {
             }
             return 0;
         }
+        Ok(Outcome::InPart(failure)) => {
+            if !quiet {
+                complain(&failure.lines(&program));
+            }
+            return 0;
+        }
         Ok(Outcome::HandedOver { status, lines }) => {
             complain(&lines);
             return status;

@@ -222,6 +222,10 @@ fn reply(program: &str, done: Result<Outcome, Failure>) -> Reply {
             status: 0,
             lines: failure.map_or_else(Vec::new, |failure| queued_lines(program, &id, &failure)),
         },
+        Ok(Outcome::InPart(failure)) => Reply {
+            status: 0,
+            lines: failure.lines(program),
+        },
         Ok(_) => Reply {
             status: 0,
             lines: Vec::new(),
