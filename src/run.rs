@@ -208,7 +208,8 @@ impl<'a> Job<'a> {
             ..desk
         };
         let mut watch = watch(wishes.verbose);
-        submit::submit(wishes, &desk, stdio::stdin(), &mut watch)
+        let input = stdio::message(wishes.dot_is_text);
+        submit::submit(wishes, &desk, input, &mut watch)
     }
 
     /// Nothing happens to the message, so nothing is logged of it.
@@ -218,7 +219,8 @@ impl<'a> Job<'a> {
         let journal = self.journal(&nowhere);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
-        stdio::say(&submit::preview(wishes, &desk, stdio::stdin())?);
+        let input = stdio::message(wishes.dot_is_text);
+        stdio::say(&submit::preview(wishes, &desk, input)?);
         Ok(Outcome::Done)
     }
 
