@@ -4,7 +4,7 @@
 //! addresses without a Sender (550 5.1.20). Most callers write neither of that kind: `From: root`.
 
 use super::address::{Address, Mailbox, scan};
-use super::encoded::{comments, display_name, phrase};
+use super::encoded::{display_name, name_in_comments, phrase};
 use super::header::{Field, Header};
 use super::repair::mailbox;
 use std::fmt;
@@ -139,7 +139,7 @@ fn from_field(field: &Field, policy: &Policy) -> Option<Change> {
     let mut name = author.name.as_deref().and_then(phrase);
     if name.is_none() && alone {
         // `root (Cron Daemon)`: the name as it was written before RFC 822.
-        name = display_name(&comments(field.value()));
+        name = name_in_comments(field.value());
     }
     let address = match allowed {
         Some(author) => policy.qualified(&author.address),
@@ -288,6 +288,11 @@ mod tests {
             (
                 "root (Cron Daemon)",
                 "\"Cron Daemon\" <alerts@contoso.test>",
+                None,
+            ),
+            (
+                "root (=?utf-8?q?J=C3=B6rg?= =?utf-8?q?_M=C3=BCller?=)",
+                "=?utf-8?q?J=C3=B6rg?= =?utf-8?q?_M=C3=BCller?= <alerts@contoso.test>",
                 None,
             ),
             (
