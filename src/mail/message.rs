@@ -141,6 +141,10 @@ impl Opening {
     }
 
     fn line(&mut self, raw: &[u8], dots: DotRule) -> Result<Next, Failure> {
+        let raw = match self.line_number {
+            1 => without_mark(raw),
+            _ => raw,
+        };
         let line = cleaned(raw);
         let nul = raw.iter().filter(|&&octet| octet == 0).count() as u64;
         if line == b"." && dots.doubled() {
@@ -242,6 +246,17 @@ fn cleaned(raw: &[u8]) -> Vec<u8> {
     line
 }
 
+/// The first line without the mark of UTF-8 that editors and writers of other systems put before it,
+/// where it would hide a header; before a text it stays.
+fn without_mark(raw: &[u8]) -> &[u8] {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let behind = raw.strip_prefix(MARK).filter(|raw| {
+        let line = cleaned(raw);
+        is_from_line(&line) || Field::from_line(&line).is_some()
+    });
+    behind.unwrap_or(raw)
+}
+
 /// The line that a mailbox file has before each message, quoted or not.
 fn is_from_line(line: &[u8]) -> bool {
     let quotes = line.iter().take_while(|&&octet| octet == b'>').count();
@@ -295,6 +310,11 @@ mod tests {
             ("hello world\nTo: x\n", "", "hello world|To: x|"),
             ("\nTo: x\n", "", "To: x|"),
             (" c\n\tc\nA: b\n\nd\n", "A: b|", "d|"),
+            ("\u{feff}A: b\r\nB: c\n\nd\n", "A: b|B: c|", "d|"),
+            ("\u{feff}From joe Mon Jan 1\nA: b\n", "A: b|", ""),
+            ("\u{feff}hello\n", "", "\u{feff}hello|"),
+            ("\n\u{feff}A: b\n", "", "\u{feff}A: b|"),
+            ("A: b\n\u{feff}B: c\n", "A: b|", "\u{feff}B: c|"),
             ("From joe Mon Jan 1\n>From x\n>>From y\nA: b\n", "A: b|", ""),
             ("From joe\n c\nA: b\n", "A: b|", ""),
             (" c\nFrom joe\nA: b\n", "A: b|", ""),
