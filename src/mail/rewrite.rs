@@ -107,7 +107,7 @@ fn apply(header: &mut Header, policy: &Policy, rewrites: &mut Rewrites) {
         return;
     }
     rewrites.blank_replies_dropped =
-        header.retain(|field| !field.is("Reply-To") || !field.unfolded().is_empty());
+        header.retain(|field| !field.is("Reply-To") || !leads_nowhere(field));
     if header.find("Reply-To").is_none() {
         header.insert(0, Field::new("Reply-To", replies.join(", ")));
         rewrites.reply_to = true;
@@ -161,6 +161,12 @@ fn from_field(field: &Field, policy: &Policy) -> Option<Change> {
         denied,
         replies,
     })
+}
+
+/// Whether a form left the address out, as in `<>` or `Joe <>`; a group of nobody says so on purpose.
+fn leads_nowhere(field: &Field) -> bool {
+    let found = scan(field.value());
+    field.unfolded().is_empty() || !found.is_empty() && found.iter().all(Result::is_err)
 }
 
 fn is_allowed_sender(field: &Field, policy: &Policy) -> bool {
@@ -391,6 +397,22 @@ mod tests {
         assert!(
             text.starts_with("Reply-To: j@x.test|From: ") && text.matches("Reply-To").count() == 1
         );
+    }
+
+    #[test]
+    fn a_reply_to_without_an_address_does_not_keep_replies_from_the_author() {
+        for left_out in ["<>", "Joe <>", "\"Joe\" <@>"] {
+            let (text, rewrites) = done(&PLAIN, &format!("From: j@x.test\nReply-To: {left_out}\n"));
+            assert!(text.starts_with("Reply-To: j@x.test|From: "), "{text}");
+            assert_eq!(text.matches("Reply-To").count(), 1, "{text}");
+            assert_eq!(rewrites.blank_replies_dropped, 1);
+        }
+        for meant in ["nobody:;", "<>, k@x.test", "joe"] {
+            let (text, _) = done(&PLAIN, &format!("From: j@x.test\nReply-To: {meant}\n"));
+            assert!(text.ends_with(&format!("|Reply-To: {meant}|")), "{text}");
+        }
+        let (text, _) = done(&PLAIN, "From: ok@contoso.test\nReply-To: <>\n");
+        assert!(text.ends_with("|Reply-To: <>|"), "{text}");
     }
 
     #[test]
