@@ -17,6 +17,8 @@ pub enum Outcome {
     /// The message is durably here and will be sent; why it was not sent at once, unless the caller
     /// wanted it so.
     Queued(QueueId, Option<Failure>),
+    /// Nobody waits for it any more: some recipients have it, the others were refused for good.
+    InPart(Failure),
     /// Another process has done what it could, and this is what it says: exit status, and lines for
     /// standard error.
     HandedOver { status: u8, lines: Vec<String> },

@@ -55,6 +55,12 @@ pub fn run(argv: Vec<OsString>) -> u8 {
             }
             return 0;
         }
+        Ok(Outcome::InPart(failure)) => {
+            if !quiet {
+                complain(&failure.lines(&program));
+            }
+            return 0;
+        }
         Ok(Outcome::HandedOver { status, lines }) => {
             complain(&lines);
             return status;
@@ -202,7 +208,8 @@ impl<'a> Job<'a> {
             ..desk
         };
         let mut watch = watch(wishes.verbose);
-        submit::submit(wishes, &desk, stdio::stdin(), &mut watch)
+        let input = stdio::message(wishes.dot_is_text);
+        submit::submit(wishes, &desk, input, &mut watch)
     }
 
     /// Nothing happens to the message, so nothing is logged of it.
@@ -212,7 +219,8 @@ impl<'a> Job<'a> {
         let journal = self.journal(&nowhere);
         let host = host_name();
         let desk = self.desk(&config, &journal, &host);
-        stdio::say(&submit::preview(wishes, &desk, stdio::stdin())?);
+        let input = stdio::message(wishes.dot_is_text);
+        stdio::say(&submit::preview(wishes, &desk, input)?);
         Ok(Outcome::Done)
     }
 

@@ -27,6 +27,7 @@ use crate::sys::caller::Caller;
 use crate::sys::log::{Journal, Level};
 use crate::sys::signal::{INTERRUPT, Signals};
 use addressing::Unusable;
+use courier::Round;
 use keep::{Kept, is_servers, keep, keep_copy};
 use notices::{About, notify};
 use offer::{offer, paths};
@@ -100,6 +101,7 @@ pub fn submit(
             let passes = wishes.errors_only && failure.fate() == Fate::Defer;
             Ok(Outcome::Queued(id, (!wanted && !passes).then_some(failure)))
         }
+        Ended::InPart(failure) => Ok(Outcome::InPart(failure)),
         Ended::HandedOver(Reply { status, lines }) => Ok(Outcome::HandedOver { status, lines }),
         Ended::Cancelled(signal) => Ok(Outcome::Cancelled(signal)),
     }
@@ -112,6 +114,8 @@ enum Ended {
     Delivered,
     /// It is ours now; why it was not sent at once.
     Queued(QueueId, Failure),
+    /// The server took it for some and refused the others for good, each with its own line in the log.
+    InPart(Failure),
     /// To a process that is not shut in, which answered for it.
     HandedOver(Reply),
     /// By a signal before it was read, or by one from the caller's keyboard before it was sent.
@@ -273,6 +277,22 @@ fn in_parts() -> Failure {
     Failure::defer("not every recipient was taken at once").at(Stage::Rcpt)
 }
 
+/// Whom the server refused for good, each with its reply, while it took the message for others.
+fn refused_in_part(refused: &[(String, String)], id: &QueueId) -> Failure {
+    const SHOWN: usize = 4;
+    let shown = refused.iter().take(SHOWN);
+    let mut each: Vec<String> = shown.map(|(to, reply)| format!("<{to}> {reply}")).collect();
+    if refused.len() > SHOWN {
+        each.push(format!("{} more", refused.len() - SHOWN));
+    }
+    let fix =
+        format!("correct the address, and send again to whom it belongs; a copy is kept as {id}");
+    Failure::new(Class::NoUser, "the message did not go to everybody")
+        .because(each.join("; "))
+        .fix(fix)
+        .at(Stage::Rcpt)
+}
+
 /// Some recipients are taken and some are not. What is durable first cannot be lost or told wrong:
 /// the whole message is committed, then delivered to whoever is taken, with marks and notices.
 fn split(
@@ -291,8 +311,11 @@ fn split(
     // whose place has been told, may let the caller send the message again.
     let pass = || courier::pass(desk, choice, Who::Submission, watch, &|_| ());
     match panic::catch_unwind(AssertUnwindSafe(pass)) {
-        Ok(Ok(tally)) if tally.delivered == 1 => return Ok(Ended::Delivered),
-        Ok(Ok(tally)) => {
+        Ok(Ok(Round { tally, .. })) if tally.delivered == 1 => return Ok(Ended::Delivered),
+        Ok(Ok(Round { tally, refused })) if tally.failed == 1 && !refused.is_empty() => {
+            return Ok(Ended::InPart(refused_in_part(&refused, &id)));
+        }
+        Ok(Ok(Round { tally, .. })) => {
             if let Some(stopped) = tally.stopped {
                 return Ok(Ended::Queued(id, stopped));
             }

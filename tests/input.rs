@@ -347,3 +347,26 @@ fn what_is_dropped_on_the_way_in_is_in_the_log() {
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
     assert_eq!(host.log().matches("event=ignored").count(), 3);
 }
+
+/// A person who types a message ends it with a dot; with `-i` a dot is text, and the end is typed.
+#[test]
+fn a_lone_dot_ends_a_message_that_is_typed() {
+    if !crate::needs("python3") {
+        return;
+    }
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    let typed = |options: &[&str], steps: &str| {
+        let words = [options, &["ops@example.com"]].concat();
+        let plain = host.command("sendmail", words);
+        let seen = crate::login::started_on_a_terminal(&[], &plain, steps);
+        assert!(seen.contains("status 0 steps left 0"), "{seen}");
+        tenant.received().pop().unwrap().text()
+    };
+    let steps = r#"[["type", "Subject: x\n\n..one\ntwo.\n.\nthree\n"]]"#;
+    let text = typed(&[], steps);
+    assert!(text.ends_with("\r\n\r\n.one\r\ntwo.\r\n"), "{text}");
+    let steps = r#"[["type", "Subject: x\n\none\n.\ntwo\n\u0004"]]"#;
+    let text = typed(&["-i"], steps);
+    assert!(text.ends_with("\r\n\r\none\r\n.\r\ntwo\r\n"), "{text}");
+}

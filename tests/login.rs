@@ -27,7 +27,7 @@ fn on_a_terminal(host: &Host, steps: &str) -> String {
 }
 
 /// The same with a command before it.
-fn started_on_a_terminal(before: &[&str], plain: &Command, steps: &str) -> String {
+pub fn started_on_a_terminal(before: &[&str], plain: &Command, steps: &str) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/login/terminal.py");
     let mut command = Command::new("python3");
     command.args([script, steps]).args(before);

@@ -152,6 +152,38 @@ fn a_partial_refusal_delivers_the_rest_and_tells_of_the_refused() {
     );
 }
 
+/// S27: where nobody is left to wait for, nothing is called queued: neither to the caller nor in the log.
+#[test]
+fn refused_for_good_beside_others_is_not_called_queued() {
+    let tenant = Tenant::start();
+    let host = Host::with_queue(&binary(), &tenant);
+    let to = |options: &[&str]| {
+        tenant.recover();
+        tenant.fault(at(Stage::RcptNth(1), 550, "5.1.1 unknown"));
+        let to = ["-i", "refused@example.com", "taken@example.com"];
+        host.sendmail([options, &to].concat(), MESSAGE)
+    };
+    let ran = to(&[]);
+    let copy = host.spooled("failed").remove(0);
+    let id = copy.trim_end_matches(".refused");
+    ran.exits(0)
+        .in_two_lines()
+        .says("<refused@example.com> 550 5.1.1")
+        .says(&format!("a copy is kept as {id}"));
+    assert!(!ran.stderr.contains("queued"), "{ran:?}");
+    to(&["-oem"]).exits(0).says("<refused@example.com> 550");
+    to(&["-oeq"]).exits(0).silently();
+    let log = host.log();
+    assert!(!log.contains("event=queued"), "{log}");
+    assert_eq!(log.matches("event=failed").count(), 3, "{log}");
+    let took = tenant.received();
+    assert!(
+        took.iter()
+            .all(|one| one.recipients == ["taken@example.com"])
+    );
+    assert_eq!(took.len(), 3, "{log}");
+}
+
 /// S55 with a queue: whoever can be named to the server gets it, the other one is told of; here and
 /// in the runner.
 #[test]

@@ -71,7 +71,7 @@ pub(super) fn phrase(raw: &[u8]) -> Option<String> {
 }
 
 /// The text of the comments in the value of an address field.
-pub(super) fn comments(value: &[u8]) -> Vec<u8> {
+fn comments(value: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     for part in Parts(value) {
         if let Part::Comment(comment) = part {
@@ -80,6 +80,17 @@ pub(super) fn comments(value: &[u8]) -> Vec<u8> {
         }
     }
     text
+}
+
+/// The name that stands in the comments of an address field; within quotes nobody would read the encoded
+/// words in it.
+pub(super) fn name_in_comments(value: &[u8]) -> Option<String> {
+    let text = comments(value);
+    let mut words = text.split(|&octet| blank(octet));
+    match words.any(is_encoded_word) {
+        true => phrase(&text),
+        false => display_name(&text),
+    }
 }
 
 /// The value of an unstructured field, with raw 8-bit words encoded.

@@ -108,6 +108,8 @@ struct Opening {
     size: usize,
     /// Raw lines that were read and belong to the body, or will if no field follows.
     pending: Vec<u8>,
+    /// Number of the first of them.
+    pending_from: u64,
     line_number: u64,
     notes: Notes,
 }
@@ -128,7 +130,7 @@ impl Opening {
             source.line(&mut raw, HEADER_MAX + 1)?;
             self.line_number += 1;
             next = match raw.is_empty() {
-                true => Next::Body,
+                true => self.end(),
                 false => self.line(&raw, dots)?,
             };
         }
@@ -141,6 +143,10 @@ impl Opening {
     }
 
     fn line(&mut self, raw: &[u8], dots: DotRule) -> Result<Next, Failure> {
+        let raw = match self.line_number {
+            1 => without_mark(raw),
+            _ => raw,
+        };
         let line = cleaned(raw);
         let nul = raw.iter().filter(|&&octet| octet == 0).count() as u64;
         if line == b"." && dots.doubled() {
@@ -169,6 +175,9 @@ impl Opening {
             self.continuation(text)
         } else if perhaps_text && self.size <= HEADER_MAX {
             self.notes.continuation_lines += 1;
+            if self.pending.is_empty() {
+                self.pending_from = self.line_number;
+            }
             self.pending.extend_from_slice(raw);
             Ok(Next::Line)
         } else if from_line && !perhaps_text {
@@ -217,8 +226,25 @@ impl Opening {
 
     fn junk(&mut self, raw: &[u8], text: &[u8]) -> Next {
         let text = text.get(..JUNK_MAX).unwrap_or(text).to_vec();
-        self.notes.ended_by_junk = Some((self.line_number, text));
+        self.notes.ended_by_junk = self.indented().or(Some((self.line_number, text)));
         self.body(raw)
+    }
+
+    /// The input is over, and no blank line came.
+    fn end(&mut self) -> Next {
+        self.notes.ended_by_junk = self.indented();
+        Next::Body
+    }
+
+    /// The line that might have been a continuation, and turned out to be the first of the text.
+    fn indented(&self) -> Option<(u64, Vec<u8>)> {
+        let first = self
+            .pending
+            .split_inclusive(|&octet| octet == b'\n')
+            .next()?;
+        let mut line = cleaned(first);
+        line.truncate(JUNK_MAX);
+        Some((self.pending_from, line))
     }
 
     fn body(&mut self, raw: &[u8]) -> Next {
@@ -240,6 +266,17 @@ fn cleaned(raw: &[u8]) -> Vec<u8> {
         }
     }
     line
+}
+
+/// The first line without the mark of UTF-8 that editors and writers of other systems put before it,
+/// where it would hide a header; before a text it stays.
+fn without_mark(raw: &[u8]) -> &[u8] {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let behind = raw.strip_prefix(MARK).filter(|raw| {
+        let line = cleaned(raw);
+        is_from_line(&line) || Field::from_line(&line).is_some()
+    });
+    behind.unwrap_or(raw)
 }
 
 /// The line that a mailbox file has before each message, quoted or not.
@@ -295,6 +332,11 @@ mod tests {
             ("hello world\nTo: x\n", "", "hello world|To: x|"),
             ("\nTo: x\n", "", "To: x|"),
             (" c\n\tc\nA: b\n\nd\n", "A: b|", "d|"),
+            ("\u{feff}A: b\r\nB: c\n\nd\n", "A: b|B: c|", "d|"),
+            ("\u{feff}From joe Mon Jan 1\nA: b\n", "A: b|", ""),
+            ("\u{feff}hello\n", "", "\u{feff}hello|"),
+            ("\n\u{feff}A: b\n", "", "\u{feff}A: b|"),
+            ("A: b\n\u{feff}B: c\n", "A: b|", "\u{feff}B: c|"),
             ("From joe Mon Jan 1\n>From x\n>>From y\nA: b\n", "A: b|", ""),
             ("From joe\n c\nA: b\n", "A: b|", ""),
             (" c\nFrom joe\nA: b\n", "A: b|", ""),
@@ -365,6 +407,23 @@ mod tests {
             read(b"  no header\n\nc\n", PIPE).notes.continuation_lines,
             0
         );
+    }
+
+    #[test]
+    fn what_looked_like_a_continuation_is_named_where_it_was_the_text() {
+        let rows = [
+            ("  To: x\n  y\n\nz\n", Some((1, "  To: x"))),
+            ("From a\n  To: x\njunk\n", Some((2, "  To: x"))),
+            ("  To: x\r\n", Some((1, "  To: x"))),
+            ("  To: x\nA: b\njunk\n", Some((3, "junk"))),
+            ("  To: x\nA: b\n\nz\n", None),
+            ("\n  To: x\n", None),
+        ];
+        for (input, named) in rows {
+            let named = named.map(|(number, line)| (number, line.as_bytes().to_vec()));
+            let seen = read(input.as_bytes(), PIPE).notes.ended_by_junk;
+            assert_eq!(seen, named, "{input:?}");
+        }
     }
 
     #[test]

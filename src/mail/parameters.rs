@@ -3,6 +3,7 @@
 use super::encoded::{decoded, display_name, encoded_comment, utf8};
 use super::header::blank;
 use super::parts::{Part, Parts, quoted_len, unquoted};
+use std::collections::HashSet;
 
 /// Longest section of a value made here, so that no line has to be broken within one.
 const SECTION_MAX: usize = 800;
@@ -12,13 +13,14 @@ pub(super) fn encoded(value: &[u8]) -> Vec<u8> {
     let line_ends = |octet: &u8| !matches!(octet, b'\r' | b'\n');
     let value: Vec<u8> = value.iter().copied().filter(line_ends).collect();
     let pieces = pieces(&value);
+    let extended = extended_names(&pieces);
     let mut out = Vec::new();
     for (place, piece) in pieces.iter().enumerate() {
         if place > 0 {
             out.push(b';');
         }
         let parameter = match place > 0 && !piece.is_ascii() {
-            true => parameter(piece, &pieces),
+            true => parameter(piece, &extended),
             false => None,
         };
         match parameter {
@@ -54,7 +56,7 @@ fn pieces(value: &[u8]) -> Vec<&[u8]> {
 /// The parameter in ASCII, if it has such a form.
 ///
 /// The boundary has none: it is compared with what stands in the body.
-fn parameter(piece: &[u8], all: &[&[u8]]) -> Option<String> {
+fn parameter(piece: &[u8], extended_names: &HashSet<String>) -> Option<String> {
     let name = name(piece).filter(|name| !name.eq_ignore_ascii_case("boundary"))?;
     let at = piece.iter().position(|&octet| octet == b'=')?;
     let value = piece.get(at + 1..)?.trim_ascii();
@@ -77,7 +79,7 @@ fn parameter(piece: &[u8], all: &[&[u8]]) -> Option<String> {
         Some(b'"') => decoded(&unquoted(value)),
         _ => decoded(value),
     };
-    let made = match is_extended(name, all) {
+    let made = match extended_names.contains(&name.to_ascii_lowercase()) {
         // This one is for those who do not know the other form.
         true => {
             let plain = text.replace(|character: char| !character.is_ascii(), "_");
@@ -100,11 +102,11 @@ fn name(piece: &[u8]) -> Option<&str> {
     }
 }
 
-/// Whether the parameter also stands there in the form of RFC 2231.
-fn is_extended(name: &str, all: &[&[u8]]) -> bool {
-    let others = all.iter().filter_map(|piece| self::name(piece));
-    let mut stems = others.filter_map(|other| other.split_once('*'));
-    stems.any(|(stem, _)| stem.eq_ignore_ascii_case(name))
+/// The parameters that stand there in the form of RFC 2231, in lower case.
+fn extended_names(pieces: &[&[u8]]) -> HashSet<String> {
+    let names = pieces.iter().filter_map(|piece| name(piece));
+    let stems = names.filter_map(|name| name.split_once('*'));
+    stems.map(|(stem, _)| stem.to_ascii_lowercase()).collect()
 }
 
 /// `name*=utf-8''text`, in sections if it is long (RFC 2231 sections 3 and 4).
@@ -149,6 +151,12 @@ mod tests {
 
     fn made(value: &[u8]) -> String {
         String::from_utf8(encoded(value)).unwrap()
+    }
+
+    #[test]
+    fn a_hundred_thousand_parameters_are_read_in_one_pass() {
+        let text = made("; a=\u{f6}".repeat(100_000).as_bytes());
+        assert_eq!(text.matches("; a*=utf-8''%C3%B6").count(), 100_000);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a message must not carry goes, what it lacks is added, what no server takes is encoded.
 
 use super::address::{Address, a_label, scan};
-use super::encoded::{comments, display_name, names, phrase, unstructured};
+use super::encoded::{display_name, name_in_comments, names, phrase, unstructured};
 use super::header::{Field, Header};
 use super::parameters;
 use crate::outcome::{Class, Failure, QueueId, Stage};
@@ -208,7 +208,7 @@ fn from_without_address(field: &Field, facts: &Facts) -> Option<Field> {
     }
     let mut text = field.unfolded();
     text.retain(|octet| !b"<>".contains(octet));
-    let name = phrase(&text).or_else(|| display_name(&comments(&text)));
+    let name = phrase(&text).or_else(|| name_in_comments(&text));
     let value = match name {
         Some(name) => mailbox(Some(name), facts.mailbox),
         None => from(facts),

@@ -4,7 +4,7 @@
 //! addresses without a Sender (550 5.1.20). Most callers write neither of that kind: `From: root`.
 
 use super::address::{Address, Mailbox, scan};
-use super::encoded::{comments, display_name, phrase};
+use super::encoded::{display_name, name_in_comments, phrase};
 use super::header::{Field, Header};
 use super::repair::mailbox;
 use std::fmt;
@@ -107,7 +107,7 @@ fn apply(header: &mut Header, policy: &Policy, rewrites: &mut Rewrites) {
         return;
     }
     rewrites.blank_replies_dropped =
-        header.retain(|field| !field.is("Reply-To") || !field.unfolded().is_empty());
+        header.retain(|field| !field.is("Reply-To") || !leads_nowhere(field));
     if header.find("Reply-To").is_none() {
         header.insert(0, Field::new("Reply-To", replies.join(", ")));
         rewrites.reply_to = true;
@@ -139,7 +139,7 @@ fn from_field(field: &Field, policy: &Policy) -> Option<Change> {
     let mut name = author.name.as_deref().and_then(phrase);
     if name.is_none() && alone {
         // `root (Cron Daemon)`: the name as it was written before RFC 822.
-        name = display_name(&comments(field.value()));
+        name = name_in_comments(field.value());
     }
     let address = match allowed {
         Some(author) => policy.qualified(&author.address),
@@ -161,6 +161,12 @@ fn from_field(field: &Field, policy: &Policy) -> Option<Change> {
         denied,
         replies,
     })
+}
+
+/// Whether a form left the address out, as in `<>` or `Joe <>`; a group of nobody says so on purpose.
+fn leads_nowhere(field: &Field) -> bool {
+    let found = scan(field.value());
+    field.unfolded().is_empty() || !found.is_empty() && found.iter().all(Result::is_err)
 }
 
 fn is_allowed_sender(field: &Field, policy: &Policy) -> bool {
@@ -291,6 +297,11 @@ mod tests {
                 None,
             ),
             (
+                "root (=?utf-8?q?J=C3=B6rg?= =?utf-8?q?_M=C3=BCller?=)",
+                "=?utf-8?q?J=C3=B6rg?= =?utf-8?q?_M=C3=BCller?= <alerts@contoso.test>",
+                None,
+            ),
+            (
                 "\"(Cron Daemon)\" <root>",
                 "\"(Cron Daemon)\" <alerts@contoso.test>",
                 None,
@@ -386,6 +397,22 @@ mod tests {
         assert!(
             text.starts_with("Reply-To: j@x.test|From: ") && text.matches("Reply-To").count() == 1
         );
+    }
+
+    #[test]
+    fn a_reply_to_without_an_address_does_not_keep_replies_from_the_author() {
+        for left_out in ["<>", "Joe <>", "\"Joe\" <@>"] {
+            let (text, rewrites) = done(&PLAIN, &format!("From: j@x.test\nReply-To: {left_out}\n"));
+            assert!(text.starts_with("Reply-To: j@x.test|From: "), "{text}");
+            assert_eq!(text.matches("Reply-To").count(), 1, "{text}");
+            assert_eq!(rewrites.blank_replies_dropped, 1);
+        }
+        for meant in ["nobody:;", "<>, k@x.test", "joe"] {
+            let (text, _) = done(&PLAIN, &format!("From: j@x.test\nReply-To: {meant}\n"));
+            assert!(text.ends_with(&format!("|Reply-To: {meant}|")), "{text}");
+        }
+        let (text, _) = done(&PLAIN, "From: ok@contoso.test\nReply-To: <>\n");
+        assert!(text.ends_with("|Reply-To: <>|"), "{text}");
     }
 
     #[test]

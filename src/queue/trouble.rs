@@ -7,10 +7,11 @@ use std::path::Path;
 
 /// A failure at `path`, with its cause and cure; `what` is what could not be done.
 pub(super) fn explain(what: &str, path: &Path, error: &Error) -> Failure {
+    let name = error_name(error);
     let failure = Failure::defer(what)
         .at(Stage::Queue)
         .with_os_error(error)
-        .with_err(error_name(error));
+        .with_err(&name);
     let path = path.display();
     match error.kind() {
         ErrorKind::StorageFull => failure
@@ -34,6 +35,15 @@ pub(super) fn explain(what: &str, path: &Path, error: &Error) -> Failure {
         ErrorKind::FileTooLarge => failure
             .because("the message is larger than this process may write")
             .fix("raise the caller's file size limit (ulimit -f)"),
+        _ if name == "EMFILE" => failure
+            .because("this process may not open another file")
+            .fix("raise the caller's limit of open files (ulimit -n), or let it leave fewer open"),
+        _ if name == "ENFILE" => failure
+            .because("this host cannot open another file")
+            .fix("end what holds too many open, or raise fs.file-max, then try again"),
+        ErrorKind::OutOfMemory => failure
+            .because(format!("{path}: {error}"))
+            .fix("free some memory, or raise the caller's limit (ulimit -v), then try again"),
         _ => failure
             .because(format!("{path}: {error}"))
             .fix("see dmesg for errors of that disk; try again once it works"),
@@ -103,6 +113,9 @@ mod tests {
             (2, "ENOENT", "does not exist"),
             (13, "EACCES", "wrong owner or mode"),
             (27, "EFBIG", "larger than this process may write"),
+            (24, "EMFILE", "may not open another file"),
+            (23, "ENFILE", "host cannot open another file"),
+            (12, "ENOMEM", "/s/tmp: Cannot allocate memory"),
             (5, "EIO", "/s/tmp: Input/output error"),
         ];
         for (number, name, why) in named {
@@ -114,7 +127,11 @@ mod tests {
             );
             assert_eq!(failure.err(), Some(name));
             assert!(failure.why().unwrap().contains(why), "{failure:?}");
-            assert!(failure.cure().is_some());
+            let blames_disk = failure
+                .cure()
+                .unwrap()
+                .contains("dmesg for errors of that disk");
+            assert_eq!(blames_disk, name == "EIO", "{failure:?}");
         }
     }
 }

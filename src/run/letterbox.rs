@@ -29,7 +29,7 @@ impl Job<'_> {
     /// Hands the message on standard input to the socket, as this process lacks what it takes.
     pub(super) fn hand_over(&self, wishes: &Submission, lack: &Lack) -> Result<Outcome, Failure> {
         let mut words = self.words.to_vec();
-        let mut message = read_message()?;
+        let mut message = read_message(wishes.dot_is_text)?;
         if !wishes.dot_is_text && stdio::stdin_is_regular_file() {
             // What ends by itself is text but for a last dot; over there it is no file any more.
             without_ending_dot(&mut message);
@@ -67,9 +67,9 @@ impl Job<'_> {
 }
 
 /// Reads the message whole: while a caller takes his time nobody else is kept waiting.
-fn read_message() -> Result<Vec<u8>, Failure> {
+fn read_message(dot_is_text: bool) -> Result<Vec<u8>, Failure> {
     let mut message = Vec::new();
-    let mut input = stdio::stdin();
+    let mut input = stdio::message(dot_is_text);
     let read = input.by_ref().take(SIZE_MAX + 1).read_to_end(&mut message);
     read.map_err(|error| unreadable(&error))?;
     match message.len() as u64 > SIZE_MAX {
@@ -221,6 +221,10 @@ fn reply(program: &str, done: Result<Outcome, Failure>) -> Reply {
         Ok(Outcome::Queued(id, failure)) => Reply {
             status: 0,
             lines: failure.map_or_else(Vec::new, |failure| queued_lines(program, &id, &failure)),
+        },
+        Ok(Outcome::InPart(failure)) => Reply {
+            status: 0,
+            lines: failure.lines(program),
         },
         Ok(_) => Reply {
             status: 0,

@@ -90,7 +90,7 @@ pub(super) fn choose_recipients(
     }
     let Collected { addresses, faults } = collected;
     if addresses.is_empty() && faults.is_empty() {
-        return Err(nobody(message));
+        return Err(nobody(wishes, message));
     }
     let names = LocalNames::read(wishes.no_aliases, desk)?;
     let Resolved {
@@ -119,7 +119,7 @@ pub(super) fn choose_recipients(
             recipients,
             unusable: None,
         }),
-        (None, None) => Err(nobody(message)),
+        (None, None) => Err(nobody(wishes, message)),
     }
 }
 
@@ -195,15 +195,25 @@ fn ours<'a>(desk: &'a Desk<'_>) -> Vec<&'a str> {
     domains.into_iter().flatten().collect()
 }
 
-fn nobody(message: &Message) -> Failure {
+fn nobody(wishes: &Submission, message: &Message) -> Failure {
+    let asked = wishes.recipients_from_header;
+    let no_header = message.header.fields().is_empty() && !message.body.is_empty();
     match &message.notes.ended_by_junk {
-        Some((number, line)) => Failure::new(Class::Data, "no recipient in the header")
+        Some((number, line)) if asked => Failure::new(Class::Data, "no recipient in the header")
             .because(format!(
                 "the header ended at line {number}, which is no field: `{}`",
                 String::from_utf8_lossy(line)
             ))
             .fix("correct that line, or name the recipients on the command line"),
-        None => Failure::new(Class::Usage, "no recipient")
+        None if asked && no_header => Failure::new(Class::Usage, "no recipient")
+            .because("a blank line comes first, so that all below it is text and no header")
+            .fix("begin with the first field, or give the address as the last argument"),
+        None if asked && message.notes.continuation_lines > 0 => {
+            Failure::new(Class::Usage, "no recipient")
+                .because("a line before the first field begins with a blank, and so is no field")
+                .fix("begin it at the margin, or give the address as the last argument")
+        }
+        _ => Failure::new(Class::Usage, "no recipient")
             .because("neither To, Cc or Bcc nor the command line names one")
             .fix("add a To field, or the address as the last argument"),
     }

@@ -58,7 +58,7 @@ fn work_off(
         // The administrator may have put right what the last attempt met.
         desk.config.gate().close();
     }
-    let tally = pass(desk, choice, who, watch, progress)?;
+    let Round { tally, .. } = pass(desk, choice, who, watch, progress)?;
     let of_system = |failure: &&Failure| failure.class() == Class::OsError;
     if desk.interrupted() && !tally.skipped.iter().any(|failure| of_system(&failure)) {
         // The host goes down, or somebody typed Ctrl-C: the rest waits for the next run.
@@ -108,6 +108,13 @@ fn keep_sign_in(desk: &Desk<'_>) -> Result<(), Failure> {
     Err(failure)
 }
 
+/// What a pass came to.
+pub(super) struct Round {
+    pub(super) tally: Tally,
+    /// Recipients that nobody tries again, with the reason.
+    pub(super) refused: Vec<(String, String)>,
+}
+
 /// One pass, on behalf of a submission or of the runner.
 pub(super) fn pass(
     desk: &Desk<'_>,
@@ -115,7 +122,7 @@ pub(super) fn pass(
     who: Who,
     watch: &mut smtp::Watch<'_>,
     progress: &dyn Fn(&Tally),
-) -> Result<Tally, Failure> {
+) -> Result<Round, Failure> {
     let spool = desk.config.spool();
     let lifetime = Duration::from_secs(desk.config.queue.lifetime_seconds);
     let pass = Pass {
@@ -136,6 +143,7 @@ pub(super) fn pass(
         reserved: false,
         ahead: None,
         delivered: false,
+        refused: Vec::new(),
         watch,
     };
     let tally = pass.run(&mut courier);
@@ -143,7 +151,8 @@ pub(super) fn pass(
     if let Some(link) = courier.link.take() {
         link.session.quit();
     }
-    tally
+    let refused = courier.refused;
+    tally.map(|tally| Round { tally, refused })
 }
 
 struct Courier<'a, 'w> {
@@ -156,6 +165,8 @@ struct Courier<'a, 'w> {
     ahead: Option<QueueId>,
     /// The server has taken a message, and the other processes do not know yet.
     delivered: bool,
+    /// Whom nobody tries again; of a submission only, whose caller waits to hear of them.
+    refused: Vec<(String, String)>,
     watch: &'a mut smtp::Watch<'w>,
 }
 
@@ -217,6 +228,9 @@ impl Carrier for Courier<'_, '_> {
             wishes: &Dsn::from_line(stored.entry.dsn.as_deref().unwrap_or_default()),
             kept: true,
         };
+        if self.who == Who::Submission {
+            self.refused.extend_from_slice(failed);
+        }
         notify(&about, failed, self.desk)
     }
 }

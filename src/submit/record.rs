@@ -30,7 +30,7 @@ pub(super) fn record(desk: &Desk<'_>, known: &Known, result: &Result<Ended, Fail
             let line = known.on(journal.line("sent").number("code", 250));
             journal.write(Level::Info, &line.text("reason", &receipt.reply));
         }
-        Ok(Ended::Delivered) => {}
+        Ok(Ended::Delivered | Ended::InPart(_)) => {}
         Ok(Ended::HandedOver(reply)) => {
             let line = journal.line("handed-over");
             let line = line.number("status", reply.status.into());

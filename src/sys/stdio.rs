@@ -118,9 +118,21 @@ pub fn drain_stdin() {
     }
 }
 
-/// Standard input for a message that has to come whole.
+/// Standard input for what has to come whole.
 pub fn stdin() -> BufReader<Stdin> {
     BufReader::new(Stdin::new())
+}
+
+/// Standard input for a message.
+///
+/// Where a person types it, the line with a lone dot that ends it ends the input too: nobody is to wait
+/// for what he has said already.
+pub fn message(dot_is_text: bool) -> BufReader<Stdin> {
+    let typed = !dot_is_text && stdin_is_terminal();
+    BufReader::new(Stdin {
+        typed: typed.then_some([0, 0, b'\n']),
+        ..Stdin::new()
+    })
 }
 
 /// Descriptor 0 as it is: the standard library takes one that cannot be read for an empty one, and
@@ -130,6 +142,8 @@ pub fn stdin() -> BufReader<Stdin> {
 pub struct Stdin {
     file: ManuallyDrop<File>,
     begun: bool,
+    /// The last octets that were typed, where a lone dot among them is the end.
+    typed: Option<[u8; 3]>,
 }
 
 impl Stdin {
@@ -137,7 +151,18 @@ impl Stdin {
     fn new() -> Stdin {
         // SAFETY: the descriptor is open from before main to the end, and never closed by this.
         let file = ManuallyDrop::new(unsafe { File::from_raw_fd(0) });
-        Stdin { file, begun: false }
+        Stdin {
+            file,
+            begun: false,
+            typed: None,
+        }
+    }
+
+    /// Remembers what was typed, of which a terminal gives a line at a time.
+    fn note(&mut self, octets: &[u8]) {
+        for &octet in octets {
+            self.typed = self.typed.map(|[_, one, two]| [one, two, octet]);
+        }
     }
 }
 
@@ -149,6 +174,9 @@ impl Read for Stdin {
             confinement::refuse_taken(0)?;
             self.begun = true;
         }
+        if self.typed == Some(*b"\n.\n") {
+            return Ok(0);
+        }
         loop {
             if signal::asked_for_the_end() {
                 return Err(io::Error::other("a signal asked for the end"));
@@ -156,7 +184,11 @@ impl Read for Stdin {
             match readable(&self.file, SLICE) {
                 Ok(true) => match self.file.read(buffer) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    read => return read,
+                    read => {
+                        let count = read?;
+                        self.note(buffer.get(..count).unwrap_or_default());
+                        return Ok(count);
+                    }
                 },
                 Ok(false) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
