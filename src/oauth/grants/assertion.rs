@@ -77,7 +77,7 @@ impl Fault {
         match self {
             Fault::NoCertificate => (
                 "the file holds no block BEGIN CERTIFICATE",
-                "name a PEM file with the certificate, leaf first, in certificate_file under [account]",
+                "name a PEM file with the certificate in certificate_file under [account]",
             ),
             Fault::NoKey => (
                 "the file holds no private key",
@@ -113,22 +113,20 @@ impl Fault {
 }
 
 impl Certificate {
-    /// Reads both from PEM; of a chain the first certificate is the application's own.
+    /// Reads both from PEM; of a chain the certificate that the key belongs to is the application's own,
+    /// wherever it stands.
     pub fn parse(chain: &[u8], key: &[u8]) -> Result<Certificate, Fault> {
-        let leaf = pem::blocks(chain)
-            .into_iter()
-            .find(|block| block.label == "CERTIFICATE")
-            .ok_or(Fault::NoCertificate)?;
+        let mut chain = pem::blocks(chain);
+        chain.retain(|block| block.label == "CERTIFICATE");
+        if chain.is_empty() {
+            return Err(Fault::NoCertificate);
+        }
         let key = private_key(key)?;
         // The certificate holds the public key in the very octets that the key pair writes.
         let public = key.public().as_ref();
-        if !leaf
-            .der
-            .windows(public.len())
-            .any(|octets| octets == public)
-        {
-            return Err(Fault::Stranger);
-        }
+        let is_keys = |der: &[u8]| der.windows(public.len()).any(|octets| octets == public);
+        let leaf = chain.iter().find(|block| is_keys(&block.der));
+        let leaf = leaf.ok_or(Fault::Stranger)?;
         let hash = digest::digest(&digest::SHA256, &leaf.der);
         let mut thumbprint = [0; 32];
         thumbprint.copy_from_slice(hash.as_ref());
