@@ -2,13 +2,14 @@
 
 use super::Visit;
 use super::report::{Check, Report};
+use crate::config::Config;
 use crate::outcome::Failure;
 use crate::queue::gate::Kind;
 use crate::queue::{Caps, Listed};
 use crate::sys::caller::Caller;
 use crate::sys::file::space;
 use crate::sys::{command, look};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 const MIB: u64 = 1024 * 1024;
@@ -20,6 +21,9 @@ const OLD_SECONDS: u64 = 4 * 60 * 60;
 const COMMAND_MAX: Duration = Duration::from_secs(5);
 
 const TIMER: &str = "sendmail365-queue.timer";
+
+/// What the timer starts.
+const SERVICE: &str = "sendmail365-queue.service";
 
 /// Judges the queue and what holds it up.
 pub(super) fn queue(visit: &Visit<'_>, report: &mut Report) {
@@ -149,6 +153,57 @@ fn by_systemd() -> Check {
     }
 }
 
+/// Judges whether the units may write where the settings have moved things to.
+pub(super) fn places(config: &Config, report: &mut Report) {
+    if !is_there("/run/systemd/system") {
+        return;
+    }
+    let asked = ["systemctl", "show", "--property=ReadWritePaths", "--value"];
+    let Some((true, open)) = says(&[&asked[..], &[SERVICE]].concat()) else {
+        return;
+    };
+    let spool = config.queue.enabled.then_some(&config.queue.spool);
+    let dirs = config.token_dirs.iter().chain(spool);
+    let log = config.log.file();
+    let found = closed(&open, dirs.map(PathBuf::as_path), log);
+    found.into_iter().for_each(|check| report.add(check));
+}
+
+/// What is not among the paths that the units have open for writing; an answer without any tells nothing.
+fn closed<'a>(
+    open: &str,
+    dirs: impl Iterator<Item = &'a Path>,
+    log: Option<&'a Path>,
+) -> Option<Check> {
+    const NAME: &str = "timer";
+    let open: Vec<&Path> = open
+        .split_whitespace()
+        .map(|word| Path::new(word.trim_start_matches(['-', '+'])))
+        .collect();
+    let is_closed = |path: &&Path| !open.iter().any(|open| path.starts_with(open));
+    let dirs: Vec<&Path> = dirs.filter(is_closed).collect();
+    let log = log.filter(is_closed);
+    let all: Vec<String> = dirs
+        .iter()
+        .copied()
+        .chain(log)
+        .map(|path| path.display().to_string())
+        .collect();
+    if open.is_empty() || all.is_empty() {
+        return None;
+    }
+    let all = all.join(" ");
+    let what = format!("{SERVICE} may not write {all}");
+    let check = match dirs.is_empty() {
+        true => Check::warn(NAME, what),
+        false => Check::failed(NAME, what),
+    };
+    Some(check.because("its unit allows the usual places only").fix(format!(
+        "as root: systemctl edit {SERVICE} sendmail365@.service, and put in both the lines [Service] and \
+         ReadWritePaths={all}"
+    )))
+}
+
 /// The timer of the host does not run a user's own queue.
 fn by_crontab_of(caller: &Caller, file: &Path) -> Check {
     const NAME: &str = "timer";
@@ -231,6 +286,42 @@ mod tests {
         ] {
             assert_eq!(runs_queue(line, None), runs, "{line}");
         }
+    }
+
+    #[test]
+    fn places_that_the_units_keep_closed_are_told() {
+        let shipped = include_str!("../../../packaging/systemd/sendmail365-queue.service");
+        let mut lines = shipped.lines();
+        let open = lines
+            .find_map(|line| line.strip_prefix("ReadWritePaths="))
+            .unwrap();
+        let told = |open: &str, dirs: &[&'static str], log: Option<&'static str>| {
+            closed(
+                open,
+                dirs.iter().map(|dir| Path::new(*dir)),
+                log.map(Path::new),
+            )
+        };
+        let usual = [
+            "/etc/sendmail365",
+            "/var/lib/sendmail365",
+            "/var/spool/sendmail365",
+        ];
+        assert_eq!(told(open, &usual, Some("/var/log/sendmail365.log")), None);
+        assert_eq!(told("", &["/srv/spool"], None), None);
+        let check = told(open, &["/srv/spool", usual[1]], Some("/srv/log")).unwrap();
+        assert_eq!(check.verdict, Verdict::Failed);
+        assert!(
+            check.what.ends_with("may not write /srv/spool /srv/log"),
+            "{check:?}"
+        );
+        let lines = format!("{open} /srv/spool");
+        let check = told(&lines, &["/srv/spool/queue"], Some("/srv/log")).unwrap();
+        assert_eq!(check.verdict, Verdict::Warn);
+        assert!(
+            check.fix[0].ends_with("ReadWritePaths=/srv/log"),
+            "{check:?}"
+        );
     }
 
     #[test]
