@@ -308,6 +308,21 @@ fn a_tenant_that_nobody_can_be_asked_for_stays_as_it_was_given() {
     assert!(config(&host).contains("tenant = \"contoso.test\""));
 }
 
+#[test]
+fn an_address_is_written_without_its_name() {
+    let host = Host::bare(&binary());
+    let options = [
+        "--mailbox=Alerts <a@x.test> ",
+        "--tenant=t",
+        "--client-id=1",
+        "--no-login",
+    ];
+    let ran = setup(&host, &options);
+    let line = "Set-CASMailbox -Identity 'a@x.test' ";
+    assert!(ran.exits(0).stdout.contains(line), "{ran:#?}");
+    assert!(config(&host).contains("\nmailbox = \"a@x.test\"\n"));
+}
+
 /// A domain in place of the id would make the stored sign-in that of another tenant.
 #[test]
 fn an_id_that_was_found_out_once_outlasts_a_run_without_the_network() {

@@ -8,6 +8,7 @@ use crate::cli::{Given, Setup};
 use crate::config::edit::{self, Change, Text};
 use crate::config::paths::Location;
 use crate::config::{Config, clouds, file, place};
+use crate::mail::address::Address;
 use crate::oauth;
 use crate::outcome::{Class, Failure, printable};
 use crate::sys::caller::{Caller, host_name};
@@ -63,6 +64,7 @@ impl Desk<'_> {
             };
             questions.ask()?;
         }
+        changes.iter_mut().for_each(bare);
         let (text, _) = old.with(&without_strangers(&old, &changes)?)?;
         needed(&text, self.location)?;
         self.fits_together(&text)?;
@@ -243,6 +245,14 @@ fn change(given: &Given) -> Change {
         section: given.section,
         key: given.key,
         value: given.text.clone(),
+    }
+}
+
+/// Of `Alerts <alerts@contoso.com>` the address: what is shown for the tenant needs it alone.
+fn bare(change: &mut Change) {
+    let address = Address::parse(change.value.as_bytes());
+    if let ("mailbox" | "user" | "admin", Ok(address)) = (change.key, address) {
+        change.value = address.to_string();
     }
 }
 
