@@ -316,6 +316,32 @@ fn a_root_that_is_none_of_the_kernels_leaves_the_kernel_and_the_host_alone() {
     all_is_held(&root);
 }
 
+#[test]
+fn on_a_purge_mail_kept_elsewhere_goes_and_a_persons_account_stays() {
+    let Some(root) = Root::clean() else {
+        return;
+    };
+    root.shell("useradd -m -s /bin/bash sendmail365").exits(0);
+    root.shell("mkdir -p /srv/spool /srv/etc && ln -s /srv/spool /var/spool/sendmail365 && ln -s /srv/etc /etc/sendmail365")
+        .exits(0);
+    root.install(&debs(VERSION))
+        .exits(0)
+        .says("usermod --shell /usr/sbin/nologin sendmail365");
+    root.shell(
+        "echo text >/srv/spool/queue/x; echo mine >/srv/spool/notes; echo mine >/srv/etc/key.pem",
+    )
+    .exits(0);
+    root.run(["dpkg", "--purge", "sendmail365-mta", "sendmail365"])
+        .exits(0)
+        .says("so it is kept");
+    let left = root
+        .shell("cd /srv && find . -type f -o -type d | sort")
+        .stdout;
+    assert_eq!(left, ".\n./etc\n./etc/key.pem\n./spool\n./spool/notes\n");
+    assert!(!root.exists("var/spool/sendmail365") && !root.exists("etc/sendmail365"));
+    assert!(root.read("etc/passwd").contains("\nsendmail365:"));
+}
+
 fn state(root: &Root) -> Vec<(String, Vec<u8>, u64)> {
     let mut kept = Vec::new();
     for folder in [
