@@ -257,6 +257,34 @@ fn a_key_that_cannot_sign_is_a_fault_of_the_settings_in_plain_words() {
         ran.exits(78).in_two_lines().says(why);
         host.sendmail(["--check"], "").exits(78).says(why);
     }
+    // As Windows, the Azure portal and ssh-keygen write them.
+    let ssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+    for (name, content, why, cure) in [
+        (
+            "app.pem",
+            &b"\x30\x82\x03\x00x"[..],
+            "binary",
+            "x509 -inform DER",
+        ),
+        (
+            "app.key",
+            b"\x30\x82\x09\x00x",
+            "binary",
+            "pkcs12 -nocerts -nodes",
+        ),
+        (
+            "app.key",
+            ssh.as_bytes(),
+            "OpenSSH",
+            "ssh-keygen -p -m PKCS8",
+        ),
+    ] {
+        let host = certified(&tenant, "certificate.pem", "key.pem");
+        host.write(&format!("etc/{name}"), content);
+        let ran = host.sendmail(["--check"], "");
+        ran.exits(78).in_two_lines().says(why).says(cure);
+        assert!(ran.stderr.contains(&format!("etc/{name}:")), "{ran:#?}");
+    }
     assert_eq!(tenant.token_requests().len(), 0);
 }
 

@@ -59,6 +59,12 @@ pub enum Fault {
     NoCertificate,
     /// The file of the key holds none.
     NoKey,
+    /// The file of the certificate is binary: DER, or PKCS #12 as Windows and the Azure portal export it.
+    BinaryCertificate,
+    /// That of the key is.
+    BinaryKey,
+    /// The key is as ssh-keygen writes it.
+    OpenSsh,
     /// A passphrase protects the key.
     Encrypted,
     /// The key is of another kind than RSA.
@@ -82,6 +88,20 @@ impl Fault {
             Fault::NoKey => (
                 "the file holds no private key",
                 "name a PEM file with a block BEGIN PRIVATE KEY in private_key_file under [account]",
+            ),
+            Fault::BinaryCertificate => (
+                "the file is binary, such as .cer or .pfx, not PEM",
+                "openssl x509 -inform DER -in OLD.cer -out NEW.pem, of a .pfx: openssl pkcs12 -nokeys -in OLD.pfx \
+                 -out NEW.pem",
+            ),
+            Fault::BinaryKey => (
+                "the file is binary, such as .pfx or .der, not PEM",
+                "openssl pkcs12 -nocerts -nodes -in OLD.pfx -out NEW.pem, of a .der: openssl pkey -inform DER \
+                 -in OLD.der -out NEW.pem; readable for root and the group sendmail365 only",
+            ),
+            Fault::OpenSsh => (
+                "the private key is in the form of OpenSSH",
+                "ssh-keygen -p -m PKCS8 -f FILE writes it as PEM in its place",
             ),
             Fault::Encrypted => (
                 "the private key is protected by a passphrase, which nobody is there to type",
@@ -108,7 +128,7 @@ impl Fault {
 
     /// Whether the certificate's file is at fault, not the key's.
     pub fn is_certificates(self) -> bool {
-        self == Fault::NoCertificate
+        matches!(self, Fault::NoCertificate | Fault::BinaryCertificate)
     }
 }
 
@@ -116,6 +136,9 @@ impl Certificate {
     /// Reads both from PEM; of a chain the certificate that the key belongs to is the application's own,
     /// wherever it stands.
     pub fn parse(chain: &[u8], key: &[u8]) -> Result<Certificate, Fault> {
+        if is_binary(chain) {
+            return Err(Fault::BinaryCertificate);
+        }
         let mut chain = pem::blocks(chain);
         chain.retain(|block| block.label == "CERTIFICATE");
         if chain.is_empty() {
@@ -196,7 +219,15 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
+/// Whether a file begins as a long sequence of DER does, which no text does.
+fn is_binary(file: &[u8]) -> bool {
+    matches!(file, [0x30, 0x80..=0x84, ..])
+}
+
 fn private_key(text: &[u8]) -> Result<RsaKeyPair, Fault> {
+    if is_binary(text) {
+        return Err(Fault::BinaryKey);
+    }
     let blocks = pem::blocks(text);
     let key = blocks
         .iter()
@@ -208,6 +239,7 @@ fn private_key(text: &[u8]) -> Result<RsaKeyPair, Fault> {
     let pair = match key.label.as_str() {
         "PRIVATE KEY" => RsaKeyPair::from_pkcs8(&key.der),
         "RSA PRIVATE KEY" => RsaKeyPair::from_der(&key.der),
+        "OPENSSH PRIVATE KEY" => return Err(Fault::OpenSsh),
         _ => return Err(Fault::NotRsa),
     };
     pair.map_err(|rejected| match rejected.to_string().as_str() {
