@@ -323,7 +323,7 @@ fn an_address_is_written_without_its_name() {
     assert!(config(&host).contains("\nmailbox = \"a@x.test\"\n"));
 }
 
-/// A domain in place of the id would make the stored sign-in that of another tenant.
+/// With a domain in its place nothing could tell a sign-in to another tenant any more.
 #[test]
 fn an_id_that_was_found_out_once_outlasts_a_run_without_the_network() {
     let tenant = Tenant::start();

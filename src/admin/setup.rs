@@ -217,8 +217,8 @@ impl Done {
     }
 }
 
-/// The tenant's id that the file has, if nothing but the tenant's name is other: a domain in its place
-/// would make the stored sign-in that of another tenant.
+/// The tenant's id that the file has, if nothing but the tenant's name is other: with a domain in its
+/// place nothing could tell a sign-in to another tenant any more.
 fn id_before(old: &Text, text: &Text) -> Option<String> {
     let same = [
         ("account", "mailbox"),
