@@ -249,6 +249,26 @@ fn a_line_of_the_log_says_nothing_twice() {
     assert!(host.log().contains("event=config") && host.log().contains("aliases:1"));
 }
 
+#[test]
+fn aliases_that_cannot_be_read_keep_complete_addresses_from_nobody() {
+    let tenant = Tenant::start();
+    let host = Host::with(&binary(), &tenant);
+    fs::create_dir(host.path("etc/aliases")).unwrap();
+    host.sendmail(["-i", "ann@example.com"], MESSAGE)
+        .exits(0)
+        .silently();
+    let dialogue =
+        "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ann@example.com>\r\nRCPT TO:<root>\r\nQUIT\r\n";
+    let ran = host.sendmail(["-bs"], dialogue);
+    assert!(ran.stdout.contains("250 2.1.5"), "{ran:#?}");
+    assert!(ran.stdout.contains("cannot read the aliases"), "{ran:#?}");
+    host.sendmail(["-i", "ann@example.com", "root"], MESSAGE)
+        .exits(78)
+        .in_two_lines()
+        .says("cannot read the aliases");
+    assert_eq!(tenant.received().len(), 1);
+}
+
 /// A missing secret is not mended by writing the settings into its file.
 #[test]
 fn the_cure_is_for_the_file_that_is_missing() {

@@ -858,21 +858,21 @@ fn a_host_without_account_timer_or_links_is_told_what_is_missing() {
         "failed",
         &["nothing runs the queue", "/etc/cron.d/sendmail365"],
     );
-    host.write(
-        "image/etc/crontab",
-        "* * * * * root /usr/sbin/sendmail365 -q\n",
-    );
+    let table = "* * * * * root /usr/sbin/sendmail365 -q\n";
 
     let systemctl = host.path("image/usr/bin/systemctl");
-    for (says, code, result, part) in [
-        ("active", 0, "ok", "sendmail365-queue.timer is active"),
+    for (says, code, crontab, (result, part)) in [
+        ("active", 0, "", ("ok", "sendmail365-queue.timer is active")),
         (
             "inactive",
             3,
-            "failed",
-            "systemctl enable --now sendmail365-queue.timer",
+            "",
+            ("failed", "systemctl enable --now sendmail365-queue.timer"),
         ),
+        // Whoever took cron instead is served.
+        ("inactive", 3, table, ("ok", "/etc/crontab")),
     ] {
+        host.write("image/etc/crontab", crontab);
         let script = format!(
             "#!/bin/sh\n[ \"$*\" = 'is-active sendmail365-queue.timer' ] && echo {says}\nexit {code}\n"
         );
@@ -880,6 +880,30 @@ fn a_host_without_account_timer_or_links_is_told_what_is_missing() {
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
         spoilt(&machine, "mkdir -p /run/systemd/system").finds("timer", result, &[part]);
     }
+    // What the unit may not write, it cannot run; what an administrator has added, it may.
+    let units = "image/etc/systemd/system/sendmail365-queue.service";
+    let added = host.path(&format!("{units}.d"));
+    fs::create_dir_all(&added).unwrap();
+    let open = |paths: &str| format!("[Service]\nReadWritePaths={paths}\n");
+    host.write(units, open("/etc/sendmail365 -/var/lib/sendmail365"));
+    spoilt(&machine, "mkdir -p /run/systemd/system").finds(
+        "timer",
+        "failed",
+        &["may not write /var/spool/sendmail365", "systemctl edit"],
+    );
+    fs::write(added.join("override.conf"), open("/var/spool")).unwrap();
+    spoilt(&machine, "mkdir -p /run/systemd/system").fails_only(&[]);
+    fs::remove_dir_all(host.path("image/etc/systemd")).unwrap();
+
+    // Where a profile keeps `systemctl` from being asked, the link of the timer tells.
+    host.write("image/etc/crontab", "");
+    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o644)).unwrap();
+    let wanted = host.path("image/etc/systemd/system/timers.target.wants");
+    fs::create_dir_all(&wanted).unwrap();
+    std::os::unix::fs::symlink("/x", wanted.join("sendmail365-queue.timer")).unwrap();
+    spoilt(&machine, "mkdir -p /run/systemd/system").finds("timer", "ok", &["is enabled"]);
+    fs::remove_dir_all(wanted).unwrap();
+    host.write("image/etc/crontab", table);
 
     // The timer of the host does not run a user's own queue.
     let own = "cp $e/config.toml ~/own.toml\nmkdir -p /run/systemd/system";

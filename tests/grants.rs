@@ -95,6 +95,19 @@ fn a_client_secret_from_an_empty_root_to_a_delivered_message() {
     host.sendmail(["-t", "-i"], MESSAGE).exits(0).silently();
 }
 
+/// The mark and the line ends are what an editor of Windows leaves.
+#[test]
+fn a_secret_from_windows_is_the_same_secret() {
+    let tenant = Tenant::start();
+    let host = secretive(&tenant);
+    let secret = fs::read_to_string(host.path("etc/client-secret")).unwrap();
+    host.write(
+        "etc/client-secret",
+        format!("\u{feff}{}\r\n", secret.trim()),
+    );
+    delivers(&host, &tenant);
+}
+
 #[test]
 fn a_certificate_from_an_empty_root_to_a_delivered_message() {
     for (certificate, key) in [
@@ -110,13 +123,27 @@ fn a_certificate_from_an_empty_root_to_a_delivered_message() {
 }
 
 #[test]
-fn of_a_chain_the_first_certificate_is_the_applications_own() {
+fn of_a_chain_the_certificate_of_the_key_is_the_applications_own() {
     let chain = fs::read_to_string(keys("chain.pem")).unwrap();
-    let tenant = Tenant::with(Setup {
-        certificate: chain.clone(),
-        ..Setup::default()
-    });
-    delivers(&certified(&tenant, "chain.pem", "key.pem"), &tenant);
+    let tenant = || {
+        Tenant::with(Setup {
+            certificate: chain.clone(),
+            ..Setup::default()
+        })
+    };
+    let first = tenant();
+    delivers(&certified(&first, "chain.pem", "key.pem"), &first);
+
+    // Root first, as some authorities hand it out, and with the mark that editors of Windows leave.
+    let tenant = tenant();
+    let blocks = chain.split_inclusive("-----END CERTIFICATE-----\n");
+    let mut blocks: Vec<&str> = blocks.collect();
+    blocks.reverse();
+    let host = certified(&tenant, "chain.pem", "key.pem");
+    let path = host.path("etc/app.pem");
+    assert!(path.exists());
+    fs::write(path, format!("\u{feff}{}", blocks.concat())).unwrap();
+    delivers(&host, &tenant);
 }
 
 #[test]
@@ -229,6 +256,34 @@ fn a_key_that_cannot_sign_is_a_fault_of_the_settings_in_plain_words() {
         let ran = host.sendmail(["-t", "-i"], MESSAGE);
         ran.exits(78).in_two_lines().says(why);
         host.sendmail(["--check"], "").exits(78).says(why);
+    }
+    // As Windows, the Azure portal and ssh-keygen write them.
+    let ssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+    for (name, content, why, cure) in [
+        (
+            "app.pem",
+            &b"\x30\x82\x03\x00x"[..],
+            "binary",
+            "x509 -inform DER",
+        ),
+        (
+            "app.key",
+            b"\x30\x82\x09\x00x",
+            "binary",
+            "pkcs12 -nocerts -nodes",
+        ),
+        (
+            "app.key",
+            ssh.as_bytes(),
+            "OpenSSH",
+            "ssh-keygen -p -m PKCS8",
+        ),
+    ] {
+        let host = certified(&tenant, "certificate.pem", "key.pem");
+        host.write(&format!("etc/{name}"), content);
+        let ran = host.sendmail(["--check"], "");
+        ran.exits(78).in_two_lines().says(why).says(cure);
+        assert!(ran.stderr.contains(&format!("etc/{name}:")), "{ran:#?}");
     }
     assert_eq!(tenant.token_requests().len(), 0);
 }

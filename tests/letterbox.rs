@@ -473,6 +473,8 @@ fn the_units_start_what_the_program_understands_where_it_looks() {
         ("Accept", "yes"),
         ("SocketMode", "0666"),
         ("MaxConnections", "64"),
+        // By its default a user who calls often enough closes the socket for all.
+        ("TriggerLimitIntervalSec", "0"),
     ] {
         assert_eq!(values(&socket, key), [value]);
     }

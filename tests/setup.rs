@@ -250,6 +250,12 @@ fn a_file_that_cannot_be_read_is_not_touched() {
         .in_two_lines()
         .says("set it by hand");
     assert_eq!(config(&host), text);
+    fs::remove_file(host.path("etc/config.toml")).unwrap();
+    fs::create_dir(host.path("etc/config.toml")).unwrap();
+    let ran = named(&host, &[]);
+    ran.in_two_lines()
+        .says("not a regular file")
+        .says("move away what is there");
 }
 
 #[test]
@@ -299,6 +305,48 @@ fn a_tenant_that_nobody_can_be_asked_for_stays_as_it_was_given() {
         ran.exits(0).stdout.contains("contoso.test stays as it is"),
         "{ran:#?}"
     );
+    assert!(config(&host).contains("tenant = \"contoso.test\""));
+}
+
+#[test]
+fn an_address_is_written_without_its_name() {
+    let host = Host::bare(&binary());
+    let options = [
+        "--mailbox=Alerts <a@x.test> ",
+        "--tenant=t",
+        "--client-id=1",
+        "--no-login",
+    ];
+    let ran = setup(&host, &options);
+    let line = "Set-CASMailbox -Identity 'a@x.test' ";
+    assert!(ran.exits(0).stdout.contains(line), "{ran:#?}");
+    assert!(config(&host).contains("\nmailbox = \"a@x.test\"\n"));
+}
+
+/// With a domain in its place nothing could tell a sign-in to another tenant any more.
+#[test]
+fn an_id_that_was_found_out_once_outlasts_a_run_without_the_network() {
+    let tenant = Tenant::start();
+    let host = unnamed(&tenant);
+    let options = [
+        "--mailbox=a@x.test",
+        "--tenant=contoso.test",
+        "--client-id=1",
+        "--no-login",
+    ];
+    setup(&host, &options).exits(0);
+    let before = config(&host);
+    assert!(before.contains(tenant.tenant_id()));
+    tenant.fault(Fault::TokenEndpointDown);
+    let ran = setup(&host, &options);
+    assert!(
+        ran.exits(0).stdout.contains("contoso.test is not written"),
+        "{ran:#?}"
+    );
+    assert_eq!(config(&host), before);
+    // Another application may be another tenant's.
+    let other = ["--tenant=contoso.test", "--client-id=2", "--no-login"];
+    setup(&host, &other).exits(0);
     assert!(config(&host).contains("tenant = \"contoso.test\""));
 }
 

@@ -83,6 +83,9 @@ pub fn examine(
         }
     }
     report.add(timer);
+    if let Some((config, _)) = settings.filter(|_| patient.is_hosts()) {
+        queue::places(config, &mut report);
+    }
     host::links(patient.is_hosts(), &mut report);
     match settings {
         Some((config, _)) => host::aliases(config, patient.host, &mut report),

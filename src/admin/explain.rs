@@ -80,6 +80,7 @@ pub fn explain(text: &str) -> Vec<Report> {
         enhanced_alone,
         unmarked_numbers,
         logged,
+        waiting,
         unknown_words,
     ];
     let mut found = steps
@@ -138,6 +139,10 @@ fn own_words(reading: &Reading) -> Vec<Report> {
 
 fn seen(reading: &Reading) -> Vec<Report> {
     symptom(reading, symptoms::SEEN)
+}
+
+fn waiting(reading: &Reading) -> Vec<Report> {
+    symptom(reading, symptoms::WAITING)
 }
 
 fn symptom(reading: &Reading, table: &'static [symptoms::Symptom]) -> Vec<Report> {
@@ -285,7 +290,7 @@ fn nothing_found() -> Failure {
     Failure::new(Class::Data, "nothing in this text can be explained")
         .because(
             "it holds no AADSTS number, no reply of a mail server, no HTTP status, no OAuth error, and no line \
-             of this program",
+             of this program about a failure",
         )
         .fix("give one of these, such as `sendmail365 explain 535 5.7.3`, or the whole line: `sendmail365 explain -`")
 }

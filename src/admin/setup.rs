@@ -8,6 +8,7 @@ use crate::cli::{Given, Setup};
 use crate::config::edit::{self, Change, Text};
 use crate::config::paths::Location;
 use crate::config::{Config, clouds, file, place};
+use crate::mail::address::Address;
 use crate::oauth;
 use crate::outcome::{Class, Failure, printable};
 use crate::sys::caller::{Caller, host_name};
@@ -63,10 +64,11 @@ impl Desk<'_> {
             };
             questions.ask()?;
         }
+        changes.iter_mut().for_each(bare);
         let (text, _) = old.with(&without_strangers(&old, &changes)?)?;
         needed(&text, self.location)?;
         self.fits_together(&text)?;
-        let text = self.with_tenant_id(text)?;
+        let text = self.with_tenant_id(&old, text)?;
         let object = self.object(&text).unwrap_or_default();
         self.save((&old, is_new), &text, asks)?;
         let facts = self.facts(&text, object);
@@ -116,7 +118,7 @@ impl Desk<'_> {
     }
 
     /// The tenant's id in place of one of its domains, where Microsoft can be asked for it.
-    fn with_tenant_id(&self, text: Text) -> Result<Text, Failure> {
+    fn with_tenant_id(&self, old: &Text, text: Text) -> Result<Text, Failure> {
         let tenant = text.value("account", "tenant");
         if !tenant.contains('.') {
             return Ok(text);
@@ -128,20 +130,23 @@ impl Desk<'_> {
             let store = oauth::Store::new(Vec::new());
             config.sign_in(&store).tenant_id()
         };
-        match plain(&text) {
-            Some(value) => {
-                let named = printable(tenant.as_bytes());
-                stdio::say(&format!("{named} is the tenant {value}\n"));
-                Ok(text.with(&[setting("tenant", value)])?.0)
-            }
-            None => {
-                let named = printable(tenant.as_bytes());
+        let named = printable(tenant.as_bytes());
+        let (value, how) = match (plain(&text), id_before(old, &text)) {
+            (Some(value), _) => (value, "is the tenant"),
+            (None, Some(value)) => (
+                value,
+                "is not written: Microsoft does not tell which tenant it belongs to, and the \
+                 application is the one of the tenant",
+            ),
+            (None, None) => {
                 stdio::say(&format!(
                     "{named} stays as it is: Microsoft does not tell which tenant it belongs to\n"
                 ));
-                Ok(text)
+                return Ok(text);
             }
-        }
+        };
+        stdio::say(&format!("{named} {how} {value}\n"));
+        Ok(text.with(&[setting("tenant", value)])?.0)
     }
 
     /// The object id that a stored token of the application tells.
@@ -212,6 +217,21 @@ impl Done {
     }
 }
 
+/// The tenant's id that the file has, if nothing but the tenant's name is other: with a domain in its
+/// place nothing could tell a sign-in to another tenant any more.
+fn id_before(old: &Text, text: &Text) -> Option<String> {
+    let same = [
+        ("account", "mailbox"),
+        ("account", "client_id"),
+        ("account", "cloud"),
+        ("endpoint", "authority"),
+    ]
+    .into_iter()
+    .all(|(section, key)| old.value(section, key) == text.value(section, key));
+    let id = old.set("account", "tenant")?;
+    (same && oauth::is_guid(&id)).then_some(id)
+}
+
 /// The id of an application's service principal; a person's token tells the person's.
 fn object(config: &Config) -> Option<String> {
     let store = oauth::Store::new(config.token_dirs.clone());
@@ -225,6 +245,14 @@ fn change(given: &Given) -> Change {
         section: given.section,
         key: given.key,
         value: given.text.clone(),
+    }
+}
+
+/// Of `Alerts <alerts@contoso.com>` the address: what is shown for the tenant needs it alone.
+fn bare(change: &mut Change) {
+    let address = Address::parse(change.value.as_bytes());
+    if let ("mailbox" | "user" | "admin", Ok(address)) = (change.key, address) {
+        change.value = address.to_string();
     }
 }
 

@@ -196,7 +196,9 @@ impl Accounts<'_> {
             too_large: "put nothing but the secret's value into it, on one line",
             forbidden: self.source.forbidden_secret(),
         })?);
-        let secret = text.trim_ascii();
+        // Editors of Windows put a byte order mark in front.
+        let secret = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
+        let secret = secret.trim_ascii();
         if secret.is_empty() || !secret.iter().all(u8::is_ascii_graphic) {
             return Err(file
                 .failure("no client secret in")

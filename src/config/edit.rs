@@ -242,7 +242,9 @@ fn lines(text: &str) -> Vec<(usize, &str)> {
 
 /// The name in `[name]`.
 fn header(line: &str) -> Option<&str> {
-    let (name, rest) = line.trim().strip_prefix('[')?.split_once(']')?;
+    // An editor of Windows puts a byte order mark before the first line.
+    let line = line.trim_start_matches('\u{feff}').trim();
+    let (name, rest) = line.strip_prefix('[')?.split_once(']')?;
     let alone = rest.trim_start();
     (alone.is_empty() || alone.starts_with('#')).then(|| name.trim())
 }
@@ -325,6 +327,10 @@ mod tests {
                 Some(
                     "[account]\r\ntoken_command = [\n'/bin/x',\n'[account]',\n]\r\ntenant = \"t\"\n",
                 ),
+            ),
+            (
+                "\u{feff}[account]\r\n",
+                Some("\u{feff}[account]\r\ntenant = \"t\"\n"),
             ),
             ("account = { user = 'u@x.test' }\n", None),
             ("account.user = 'u@x.test'\n", None),

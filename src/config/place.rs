@@ -67,7 +67,16 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
         format!("{what} in {}", path.display()),
     )
     .because(error)
-    .fix("run it as root, or name a file of your own with -C")
+    .fix(match error.kind() {
+        ErrorKind::InvalidInput | ErrorKind::IsADirectory | ErrorKind::FileTooLarge => {
+            "move away what is there; it was not touched"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "make the file system writable, or write the file where it is made from"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on the disk",
+        _ => "run it as root, or name a file of your own with -C",
+    })
     .with_os_error(error)
     .at(Stage::Config)
 }

@@ -28,10 +28,11 @@ pub(crate) fn read_settings(text: &str) -> Result<Draft, Fault> {
     for (section, content) in table.get_ref() {
         let name = section.get_ref().as_ref();
         if !sections().any(|known| known == name) {
-            return Err(fault(
-                section.span().start,
-                unknown("section", name, sections()),
-            ));
+            let why = match content.get_ref() {
+                DeValue::Table(_) => unknown("section", name, sections()),
+                _ => outside(name),
+            };
+            return Err(fault(section.span().start, why));
         }
         let DeValue::Table(content) = content.get_ref() else {
             let why = format!("{name} is a section; write [{name}] on a line of its own");
@@ -141,6 +142,22 @@ fn unknown(kind: &str, name: &str, known: impl Iterator<Item = &'static str>) ->
     format!("unknown {kind} \"{name}\"; the nearest is \"{nearest}\"")
 }
 
+/// A setting that stands in front of every section.
+fn outside(name: &str) -> String {
+    let mut own = SETTINGS.iter().filter(|row| row.key == name);
+    match own.next() {
+        Some(row) => format!(
+            "{name} stands outside its section; put [{}] above it",
+            row.section
+        ),
+        None => {
+            format!(
+                "\"{name}\" stands outside any section; put the line of one above it, such as [account]"
+            )
+        }
+    }
+}
+
 /// Edits between two names (Levenshtein); long input is cut, names are short.
 fn distance(known: &str, name: &str) -> usize {
     let name: Vec<char> = name.chars().take(64).collect();
@@ -231,6 +248,17 @@ mod tests {
     #[test]
     fn a_section_that_is_a_value_says_how_to_write_it() {
         assert!(why("account = \"x\"\n").contains("write [account]"));
+    }
+
+    #[test]
+    fn a_setting_without_a_section_is_told_where_it_belongs() {
+        assert_eq!(
+            why("# mine\nmailbox = \"a@x.test\"\n"),
+            "2: mailbox stands outside its section; put [account] above it"
+        );
+        assert!(why("port = 587\n").contains("put [smtp] above it"));
+        assert!(why("mailbix = \"CANARY\"\n").contains("\"mailbix\" stands outside any section"));
+        assert!(why("[mailbox]\n").contains("unknown section"));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub const SETTINGS: &[Setting] = &[
         "account",
         "certificate_file",
         "",
-        "The app's certificate in PEM, leaf first, for certificate.",
+        "The app's certificate in PEM, with its chain or without, for certificate.",
         |d, v| {
             d.certificate_file = path(v)?;
             Ok(())

@@ -42,6 +42,7 @@ pub fn is_there() -> bool {
 /// that has read everything and died.
 pub fn hand_over(path: &Path, words: &[OsString], message: &[&[u8]]) -> Result<Reply, Unheard> {
     let begun = Instant::now();
+    let mut tries = 0;
     loop {
         let stream = socket::connect(path, PATIENCE).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Unheard::NotTaken(error),
@@ -49,12 +50,19 @@ pub fn hand_over(path: &Path, words: &[OsString], message: &[&[u8]]) -> Result<R
         })?;
         match once(&stream, words, message) {
             Err(Unheard::NotTaken(error)) if is_unread(&error) && begun.elapsed() < PATIENCE => {
-                let more = random::number().unwrap_or(200) % 450;
-                clock::pause(Duration::from_millis(50 + more));
+                clock::pause(pause(tries, random::number().unwrap_or(0)));
+                tries += 1;
             }
             other => return other,
         }
     }
+}
+
+/// How long to leave a busy attendant alone: each try starts a process for it, and a burst of messages
+/// whose senders all ask twice a second would be a flood of them.
+fn pause(tries: u32, random: u64) -> Duration {
+    let usual = 100 << tries.min(4);
+    Duration::from_millis(usual / 2 + random % usual)
 }
 
 fn once(mut stream: &UnixStream, words: &[OsString], message: &[&[u8]]) -> Result<Reply, Unheard> {
@@ -150,6 +158,20 @@ mod tests {
     fn an_attendant_that_is_busy_is_asked_again() {
         let busy: fn(UnixStream) = |stream| drop(stream);
         assert_eq!(attended(vec![busy, busy, answer]).unwrap().status, 67);
+    }
+
+    /// 50 senders of a burst, while nobody is let in.
+    #[test]
+    fn those_who_wait_ask_less_than_fifty_times_a_second() {
+        let mut begun = 0;
+        let mut passed = Duration::ZERO;
+        while passed < PATIENCE {
+            passed += pause(begun, 0) + pause(begun, u64::MAX);
+            begun += 2;
+        }
+        let asked = f64::from(begun * 50) / passed.as_secs_f64();
+        assert!(asked < 50.0, "{asked}");
+        assert!(pause(0, 0) <= Duration::from_millis(50) && pause(9, 99) < PATIENCE / 10);
     }
 
     #[test]

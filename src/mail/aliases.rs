@@ -40,6 +40,8 @@ impl Aliases {
     /// One bad line must not take root's mail with it, so the good ones hold. The first line for
     /// a name wins.
     pub fn parse(text: &[u8]) -> (Aliases, Vec<BadLine>) {
+        // What editors of Windows put before a text is no part of the first name.
+        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
         let mut aliases = HashMap::new();
         let mut bad = Vec::new();
         for (number, line) in logical_lines(text) {
@@ -153,6 +155,17 @@ impl Resolver<'_> {
             }
         }
         walk.resolved
+    }
+
+    /// Whether any of them is a name of this host, for which the aliases have to be known.
+    pub fn has_local(&self, recipients: &[Address]) -> bool {
+        let walk = Walk {
+            local_domains: self.really_local(),
+            expanded: HashSet::new(),
+            resolved: Resolved::default(),
+        };
+        let mut names = recipients.iter().map(|one| walk.local_name(one));
+        names.any(|name| name.is_some())
     }
 
     fn really_local(&self) -> HashSet<String> {
@@ -364,6 +377,17 @@ mod tests {
         admin: None,
         local_domains: &[],
     };
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_name() {
+        let (aliases, bad) = Aliases::parse("\u{feff}root: ops@x.test\r\n".as_bytes());
+        let resolver = Resolver {
+            aliases: Some(&aliases),
+            ..NOTHING
+        };
+        assert_eq!(resolve(&resolver, &["root"]).0, ["ops@x.test"]);
+        assert!(bad.is_empty());
+    }
 
     #[test]
     fn aliases_are_followed_to_addresses() {

@@ -13,7 +13,7 @@ pub(crate) use words::all as all_words;
 pub use words::{Word, word};
 
 use crate::outcome::{Actor, Fate, Suspect};
-use table::TABLE;
+use table::{APPLICATIONS, TABLE};
 
 /// One cause, the numbers that stand for it, and its cure.
 #[derive(Debug)]
@@ -44,6 +44,14 @@ pub(crate) enum Branch {
 /// The explanation of a number, if it is one that this program can meet.
 pub fn explain(number: u32) -> Option<&'static Explanation> {
     TABLE.iter().find(|row| row.numbers.contains(&number))
+}
+
+/// The same for an application that signs in by itself.
+pub(crate) fn explain_to_application(number: u32) -> Option<&'static Explanation> {
+    let own = APPLICATIONS
+        .iter()
+        .find(|row| row.numbers.contains(&number));
+    own.or_else(|| explain(number))
 }
 
 /// Whether a wrong clock of this host is among the causes.
@@ -125,7 +133,7 @@ mod tests {
 
     #[test]
     fn every_row_says_what_and_what_to_do_in_lower_case_without_a_dot() {
-        for row in TABLE {
+        for row in TABLE.iter().chain(APPLICATIONS) {
             for text in [row.meaning, row.cure] {
                 assert!(text.len() > 8 && !text.ends_with('.'), "{text}");
             }
@@ -139,7 +147,7 @@ mod tests {
     /// With cause, ids and what the program puts before it, a line is cut after 500 characters.
     #[test]
     fn no_cure_is_cut_where_it_is_printed() {
-        for row in TABLE {
+        for row in TABLE.iter().chain(APPLICATIONS) {
             let line = format!("{}: {}", row.meaning, row.cure);
             assert!(line.len() <= 420, "{}: {line}", line.len());
         }

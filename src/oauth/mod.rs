@@ -51,7 +51,7 @@ pub use probe::{Authority, seconds_of};
 pub use shelf::files;
 pub use store::Store;
 pub use stored::Stored;
-pub use token::{AccessToken, Claims};
+pub use token::{AccessToken, Claims, is_guid};
 
 /// Who signs in, and for which application.
 pub struct Account {

@@ -102,7 +102,8 @@ impl Ask<'_> {
         let failure = self
             .failed(fate)
             .because(self.account_of(&complaint, reply.status) + &in_words(wait) + &clock)
-            .fix(self.shown(&complaint.cure()))
+            // Our own words: a secret that is one of them would be cut out, and so be told.
+            .fix(complaint.cure(self.account))
             .with_reason(if reason == "refused" && !complaint.error.is_empty() {
                 self.shown(&complaint.error)
             } else {
@@ -275,8 +276,12 @@ impl Complaint {
     }
 
     /// Meaning and cure, or where to look them up.
-    fn cure(&self) -> String {
-        if let Some(row) = self.number.and_then(codes::explain) {
+    fn cure(&self, account: &Account) -> String {
+        let explain = match account.grant.is_a_persons() {
+            true => codes::explain,
+            false => codes::explain_to_application,
+        };
+        if let Some(row) = self.number.and_then(explain) {
             return format!("{}: {}", row.meaning, row.cure);
         }
         let word = codes::explain_word(&self.error, &self.suberror);
@@ -371,8 +376,11 @@ fn echoed(text: &str, secret: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::answer::tests::{read, read_through, reply};
+    use crate::oauth::Grant;
+    use crate::oauth::answer::tests::{asking, read, read_through, reply};
+    use crate::oauth::token::tests::account;
     use crate::outcome::Fate;
+    use crate::sys::secret::Secret;
     use serde_json::json;
 
     fn refusal(status: u16, body: impl ToString) -> Failure {
@@ -466,6 +474,37 @@ mod tests {
             assert!(!told(number, same).contains("clock is"), "{number}");
         }
         assert!(!told(7_000_215, ahead).contains("clock is"));
+    }
+
+    /// `the client secret is [secret]` would say that it is the word "wrong".
+    #[test]
+    fn our_own_words_are_not_searched_for_secrets() {
+        let account = account();
+        let ask = Ask {
+            secrets: vec!["wrong"],
+            ..asking(&account)
+        };
+        let body = json!({"error": "invalid_client", "error_description": "it is wrong", "error_codes": [7_000_215]});
+        let text = text(&ask.read(reply(401, body)).err().unwrap());
+        assert!(text.contains("the client secret is wrong: put"), "{text}");
+        assert!(!text.contains("it is wrong"), "{text}");
+    }
+
+    #[test]
+    fn an_application_is_not_told_to_look_for_a_user() {
+        let application = Account {
+            grant: Grant::ClientSecret(Secret::new("s3".to_owned())),
+            ..account()
+        };
+        let body = json!({"error": "access_denied", "error_codes": [53003]});
+        let told = |account: &Account| {
+            let failure = asking(account).read(reply(400, &body)).err().unwrap();
+            text(&failure)
+        };
+        let text = told(&application);
+        assert!(text.contains("Service principal sign-ins"), "{text}");
+        assert!(!text.contains("the user"), "{text}");
+        assert!(told(&account()).contains("Users, the user, Sign-in logs"));
     }
 
     #[test]

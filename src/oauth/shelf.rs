@@ -127,7 +127,9 @@ impl Survey {
     /// Why no slot can be used for the account.
     pub(crate) fn missing(&self, account: &Account) -> Failure {
         let failure = Failure::hold(no_token(account)).at(Stage::Token);
-        let other = self.0.iter().filter_map(Reading::slot).next();
+        // After a change of the grant one of the same account is there, and of no use.
+        let mut slots = self.0.iter().filter_map(Reading::slot);
+        let other = slots.find(|(_, slot)| !slot.names(account));
         let worst = self.bad().min_by_key(|(_, bad)| match bad {
             Bad::Version => 0,
             Bad::Type => 1,

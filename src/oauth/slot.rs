@@ -96,8 +96,12 @@ impl Slot {
 
     /// Whether the slot was written for this application and mailbox, by a person or by none.
     pub(crate) fn belongs_to(&self, account: &Account) -> bool {
-        self.refresh_token.is_some() == account.grant.is_a_persons()
-            && self.client.eq_ignore_ascii_case(&account.client_id)
+        self.refresh_token.is_some() == account.grant.is_a_persons() && self.names(account)
+    }
+
+    /// Whether it is for this mailbox and application, be it a person's or the application's own.
+    pub(crate) fn names(&self, account: &Account) -> bool {
+        self.client.eq_ignore_ascii_case(&account.client_id)
             && self.mailbox.eq_ignore_ascii_case(&account.mailbox)
     }
 }

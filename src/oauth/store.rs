@@ -741,6 +741,18 @@ mod tests {
     }
 
     #[test]
+    fn after_a_change_of_the_grant_the_old_sign_in_is_not_told_as_anothers() {
+        let place = Place::holding(&slot_of("rt", "at", NOW + 3600));
+        let mut applications = account();
+        applications.grant = Grant::ClientSecret(Secret::new("s3".to_owned()));
+        let missing = place.store.find(&applications).err().unwrap();
+        assert_eq!(missing.reason(), Some("no-token"));
+        applications.mailbox = "other@contoso.com".to_owned();
+        let missing = place.store.find(&applications).err().unwrap();
+        assert_eq!(missing.reason(), Some("other-account"));
+    }
+
+    #[test]
     fn a_slot_that_cannot_be_written_sends_the_sign_in_to_the_second_directory() {
         let place = Place::holding(&stale());
         shelf::prepare(&place.store.dirs[1]).unwrap();

@@ -341,7 +341,7 @@ fn bare(name: &str) -> &str {
 }
 
 /// Whether the text has the shape of a tenant's id.
-fn is_guid(text: &str) -> bool {
+pub fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(place, octet)| match place {
             8 | 13 | 18 | 23 => octet == b'-',

@@ -22,7 +22,10 @@ pub(super) fn explain(what: &str, path: &Path, error: &Error) -> Failure {
             .fix("raise the quota or free some space, then try again"),
         ErrorKind::ReadOnlyFilesystem => failure
             .because(format!("{path} is on a read-only file system"))
-            .fix("mount it for writing; dmesg says whether an error made it read-only"),
+            .fix(
+                "mount it for writing, or name it in ReadWritePaths= of the unit that runs this; dmesg says \
+                 whether an error made it read-only",
+            ),
         ErrorKind::NotFound => failure
             .because(format!("{path} does not exist"))
             .fix(format!("create it: {EXPECTED}"))

@@ -92,7 +92,7 @@ pub(super) fn choose_recipients(
     if addresses.is_empty() && faults.is_empty() {
         return Err(nobody(wishes, message));
     }
-    let names = LocalNames::read(wishes.no_aliases, desk)?;
+    let names = LocalNames::of(&addresses, wishes.no_aliases, desk)?;
     let Resolved {
         addresses,
         faults: unresolved,
@@ -150,6 +150,20 @@ impl<'a> LocalNames<'a> {
         Ok(LocalNames::with(read_aliases(no_aliases, desk)?, desk))
     }
 
+    /// Reads the aliases file where one of the recipients is a name of this host, unless it is not wanted:
+    /// a file that cannot be read is no matter to the others.
+    pub(super) fn of(
+        recipients: &[Address],
+        no_aliases: bool,
+        desk: &'a Desk<'_>,
+    ) -> Result<LocalNames<'a>, Failure> {
+        let mut names = LocalNames::with(None, desk);
+        if names.resolver().has_local(recipients) {
+            names.aliases = read_aliases(no_aliases, desk)?;
+        }
+        Ok(names)
+    }
+
     /// Takes aliases that were read before.
     pub(super) fn with(aliases: Option<Aliases>, desk: &'a Desk<'_>) -> LocalNames<'a> {
         LocalNames {
@@ -162,13 +176,16 @@ impl<'a> LocalNames<'a> {
 
     /// Follows aliases and qualifies what is left.
     pub fn resolve(&self, addresses: Vec<Address>) -> Resolved {
-        let resolver = Resolver {
+        self.resolver().resolve(addresses)
+    }
+
+    pub(super) fn resolver(&self) -> Resolver<'_> {
+        Resolver {
             aliases: self.aliases.as_ref(),
             domain: self.settings.domain.as_deref(),
             admin: self.settings.admin.as_ref(),
             local_domains: &self.local_domains,
-        };
-        resolver.resolve(addresses)
+        }
     }
 
     /// Domains whose mailboxes are compared without case.

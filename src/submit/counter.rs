@@ -113,13 +113,19 @@ impl<'a> Counter<'a> {
     /// Finds out whether a recipient leads anywhere.
     fn look_up(&mut self, address: Address) -> Result<(), Failure> {
         self.at_desk(|counter, desk| {
-            let aliases = match counter.aliases.take() {
-                Some(aliases) => aliases,
-                None => read_aliases(counter.wishes.no_aliases, desk)?,
-            };
-            let names = LocalNames::with(aliases, desk);
-            let resolved = names.resolve(vec![address]);
-            counter.aliases = Some(names.aliases);
+            let recipients = vec![address];
+            let mut names = LocalNames::with(None, desk);
+            let is_local = names.resolver().has_local(&recipients);
+            if is_local {
+                names.aliases = match counter.aliases.take() {
+                    Some(aliases) => aliases,
+                    None => read_aliases(counter.wishes.no_aliases, desk)?,
+                };
+            }
+            let resolved = names.resolve(recipients);
+            if is_local {
+                counter.aliases = Some(names.aliases);
+            }
             let Some(failure) = recipients::refusal(&[], &resolved.faults, Stage::Rcpt) else {
                 return Ok(());
             };

@@ -308,8 +308,9 @@ impl Replaceable {
             format!("chmod go-w {path}"),
         );
         match (self.foreign, self.writable) {
-            (true, true) => format!("as root: {chown} && {chmod}"),
-            (true, false) => format!("as root: {chown}"),
+            // Somebody else may have put it there, for root to make it good.
+            (true, true) => format!("remove it, or if it is meant, as root: {chown} && {chmod}"),
+            (true, false) => format!("remove it, or if it is meant, as root: {chown}"),
             (false, _) if self.uid == 0 => format!("as root: {chmod}"),
             (false, _) => chmod,
         }
@@ -422,10 +423,13 @@ mod tests {
         for (found, cure) in [
             (found(0, false, true), "as root: chmod go-w /a"),
             (found(7, false, true), "chmod go-w /a"),
-            (found(9, true, false), "as root: chown -h root /a"),
+            (
+                found(9, true, false),
+                "remove it, or if it is meant, as root: chown -h root /a",
+            ),
             (
                 found(9, true, true),
-                "as root: chown -h root /a && chmod go-w /a",
+                "remove it, or if it is meant, as root: chown -h root /a && chmod go-w /a",
             ),
         ] {
             assert_eq!(found.cure(), cure);

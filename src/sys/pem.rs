@@ -17,6 +17,8 @@ pub struct Block {
 pub fn blocks(pem: &[u8]) -> Vec<Block> {
     let mut found = Vec::new();
     let mut open: Option<(String, Zeroizing<Vec<u8>>, bool)> = None;
+    // What editors of Windows put before a text.
+    let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(pem);
     for line in pem.split(|&octet| octet == b'\n').map(<[u8]>::trim_ascii) {
         if let Some(label) = between(line, b"-----BEGIN ") {
             // Room for the whole of it: a buffer that grows leaves copies of a key behind.
@@ -55,6 +57,12 @@ fn between(line: &[u8], mark: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_hides_no_block() {
+        let found = blocks(b"\xEF\xBB\xBF-----BEGIN A-----\r\nAQID\r\n-----END A-----\r\n");
+        assert_eq!(found.len(), 1);
+    }
 
     #[test]
     fn blocks_are_found_between_other_text_and_cut_ones_are_not() {

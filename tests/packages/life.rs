@@ -277,6 +277,71 @@ fn units_are_started_where_systemd_runs_and_nowhere_else() {
 }
 
 /// What a host has to lose.
+/// Puts a script in the place of a program.
+fn stand_in(root: &Root, program: &str, script: &str) {
+    let path = root.path(program);
+    let _ = fs::remove_file(&path);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_root_that_is_none_of_the_kernels_leaves_the_kernel_and_the_host_alone() {
+    let Some(root) = Root::with_packages(VERSION) else {
+        return;
+    };
+    let script = |name: &str| format!("/var/lib/dpkg/info/sendmail365.{name}");
+    stand_in(&root, "usr/bin/aa-enabled", "exit 0");
+    stand_in(&root, "sbin/apparmor_parser", "echo \"$@\" >>/loaded");
+    let configure = [&script("postinst"), "configure", VERSION];
+    root.run(configure).exits(0);
+    assert!(
+        !root.exists("loaded"),
+        "the profile of the host is replaced"
+    );
+    stand_in(&root, "usr/bin/ischroot", "exit 1");
+    root.run(configure).exits(0);
+    assert!(root.read("loaded").contains("usr.sbin.sendmail365"));
+
+    // As dpkg calls them with --force-script-chrootless: what they name is another host's.
+    for words in [
+        &configure[..],
+        &[&script("prerm"), "remove"],
+        &[&script("postrm"), "purge"],
+    ] {
+        let from_outside = ["env", "DPKG_ROOT=/elsewhere"].iter().chain(words);
+        let ran = root.run(from_outside.copied());
+        ran.exits(1).says("from inside its root only");
+    }
+    all_is_held(&root);
+}
+
+#[test]
+fn on_a_purge_mail_kept_elsewhere_goes_and_a_persons_account_stays() {
+    let Some(root) = Root::clean() else {
+        return;
+    };
+    root.shell("useradd -m -s /bin/bash sendmail365").exits(0);
+    root.shell("mkdir -p /srv/spool /srv/etc && ln -s /srv/spool /var/spool/sendmail365 && ln -s /srv/etc /etc/sendmail365")
+        .exits(0);
+    root.install(&debs(VERSION))
+        .exits(0)
+        .says("usermod --shell /usr/sbin/nologin sendmail365");
+    root.shell(
+        "echo text >/srv/spool/queue/x; echo mine >/srv/spool/notes; echo mine >/srv/etc/key.pem",
+    )
+    .exits(0);
+    root.run(["dpkg", "--purge", "sendmail365-mta", "sendmail365"])
+        .exits(0)
+        .says("so it is kept");
+    let left = root
+        .shell("cd /srv && find . -type f -o -type d | sort")
+        .stdout;
+    assert_eq!(left, ".\n./etc\n./etc/key.pem\n./spool\n./spool/notes\n");
+    assert!(!root.exists("var/spool/sendmail365") && !root.exists("etc/sendmail365"));
+    assert!(root.read("etc/passwd").contains("\nsendmail365:"));
+}
+
 fn state(root: &Root) -> Vec<(String, Vec<u8>, u64)> {
     let mut kept = Vec::new();
     for folder in [

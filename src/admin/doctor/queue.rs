@@ -2,13 +2,14 @@
 
 use super::Visit;
 use super::report::{Check, Report};
+use crate::config::Config;
 use crate::outcome::Failure;
 use crate::queue::gate::Kind;
 use crate::queue::{Caps, Listed};
 use crate::sys::caller::Caller;
 use crate::sys::file::space;
-use crate::sys::{command, look};
-use std::path::Path;
+use crate::sys::{command, look, timer};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 const MIB: u64 = 1024 * 1024;
@@ -20,6 +21,17 @@ const OLD_SECONDS: u64 = 4 * 60 * 60;
 const COMMAND_MAX: Duration = Duration::from_secs(5);
 
 const TIMER: &str = "sendmail365-queue.timer";
+
+/// What the timer starts.
+const SERVICE: &str = "sendmail365-queue.service";
+
+/// Where units are, the first first.
+const UNIT_DIRS: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
 
 /// Judges the queue and what holds it up.
 pub(super) fn queue(visit: &Visit<'_>, report: &mut Report) {
@@ -139,14 +151,89 @@ pub(super) fn timer(caller: &Caller, own: Option<&Path>) -> Check {
 
 fn by_systemd() -> Check {
     const NAME: &str = "timer";
-    match says(&["systemctl", "is-active", TIMER]) {
-        Some((true, _)) => Check::ok(NAME, format!("{TIMER} is active")),
-        Some((false, word)) => Check::failed(NAME, "nothing runs the queue")
+    let told = says(&["systemctl", "is-active", TIMER]);
+    if let Some((true, _)) = told {
+        return Check::ok(NAME, format!("{TIMER} is active"));
+    }
+    // A table of cron serves as well; and a profile of AppArmor keeps `systemctl` from being asked.
+    match (timer::starter(), told) {
+        (Some(table), _) if table != TIMER => {
+            Check::ok(NAME, format!("cron runs the queue by {table}"))
+        }
+        (Some(_), None) => Check::ok(NAME, format!("{TIMER} is enabled")),
+        (_, Some((_, word))) => Check::failed(NAME, "nothing runs the queue")
             .because(format!("{TIMER} is {word}"))
             .fix(format!("as root: systemctl enable --now {TIMER}")),
-        None => Check::warn(NAME, format!("cannot tell whether {TIMER} is active"))
+        (None, None) => Check::warn(NAME, format!("cannot tell whether {TIMER} is active"))
             .fix(format!("see `systemctl status {TIMER}`")),
     }
+}
+
+/// Judges whether the units may write where the settings have moved things to.
+pub(super) fn places(config: &Config, report: &mut Report) {
+    if !is_there("/run/systemd/system") {
+        return;
+    }
+    let open = opened(&UNIT_DIRS.map(Path::new));
+    let spool = config.queue.enabled.then_some(&config.queue.spool);
+    let dirs = config.token_dirs.iter().chain(spool);
+    let log = config.log.file();
+    let found = closed(&open, dirs.map(PathBuf::as_path), log);
+    found.into_iter().for_each(|check| report.add(check));
+}
+
+/// The paths that the unit, and what an administrator has added to it, opens for writing. The files are
+/// read, since a profile of AppArmor lets nobody ask `systemctl` here.
+fn opened(dirs: &[&Path]) -> String {
+    let mut units = dirs
+        .iter()
+        .filter_map(|dir| look::text(&dir.join(SERVICE)).ok());
+    let added = dirs
+        .iter()
+        .flat_map(|dir| look::names(&dir.join(format!("{SERVICE}.d"))))
+        .filter(|name| name.extension().is_some_and(|end| end == "conf"))
+        .filter_map(|name| look::text(&name).ok());
+    let texts: Vec<String> = units.next().into_iter().chain(added).collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let paths: Vec<&str> = lines
+        .filter_map(|line| line.trim().strip_prefix("ReadWritePaths="))
+        .collect();
+    paths.join(" ")
+}
+
+/// What is not among the paths that the units have open for writing; an answer without any tells nothing.
+fn closed<'a>(
+    open: &str,
+    dirs: impl Iterator<Item = &'a Path>,
+    log: Option<&'a Path>,
+) -> Option<Check> {
+    const NAME: &str = "timer";
+    let open: Vec<&Path> = open
+        .split_whitespace()
+        .map(|word| Path::new(word.trim_start_matches(['-', '+'])))
+        .collect();
+    let is_closed = |path: &&Path| !open.iter().any(|open| path.starts_with(open));
+    let dirs: Vec<&Path> = dirs.filter(is_closed).collect();
+    let log = log.filter(is_closed);
+    let all: Vec<String> = dirs
+        .iter()
+        .copied()
+        .chain(log)
+        .map(|path| path.display().to_string())
+        .collect();
+    if open.is_empty() || all.is_empty() {
+        return None;
+    }
+    let all = all.join(" ");
+    let what = format!("{SERVICE} may not write {all}");
+    let check = match dirs.is_empty() {
+        true => Check::warn(NAME, what),
+        false => Check::failed(NAME, what),
+    };
+    Some(check.because("its unit allows the usual places only").fix(format!(
+        "as root: systemctl edit {SERVICE} sendmail365@.service, and put in both the lines [Service] and \
+         ReadWritePaths={all}"
+    )))
 }
 
 /// The timer of the host does not run a user's own queue.
@@ -231,6 +318,40 @@ mod tests {
         ] {
             assert_eq!(runs_queue(line, None), runs, "{line}");
         }
+    }
+
+    #[test]
+    fn places_that_the_units_keep_closed_are_told() {
+        let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd"));
+        let open = opened(&[shipped]);
+        let open = open.as_str();
+        let told = |open: &str, dirs: &[&'static str], log: Option<&'static str>| {
+            closed(
+                open,
+                dirs.iter().map(|dir| Path::new(*dir)),
+                log.map(Path::new),
+            )
+        };
+        let usual = [
+            "/etc/sendmail365",
+            "/var/lib/sendmail365",
+            "/var/spool/sendmail365",
+        ];
+        assert_eq!(told(open, &usual, Some("/var/log/sendmail365.log")), None);
+        assert_eq!(told("", &["/srv/spool"], None), None);
+        let check = told(open, &["/srv/spool", usual[1]], Some("/srv/log")).unwrap();
+        assert_eq!(check.verdict, Verdict::Failed);
+        assert!(
+            check.what.ends_with("may not write /srv/spool /srv/log"),
+            "{check:?}"
+        );
+        let lines = format!("{open} /srv/spool");
+        let check = told(&lines, &["/srv/spool/queue"], Some("/srv/log")).unwrap();
+        assert_eq!(check.verdict, Verdict::Warn);
+        assert!(
+            check.fix[0].ends_with("ReadWritePaths=/srv/log"),
+            "{check:?}"
+        );
     }
 
     #[test]

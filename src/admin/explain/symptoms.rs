@@ -48,6 +48,13 @@ const SWITCH: &str = "Set-CASMailbox -Identity <mailbox> -SmtpClientAuthenticati
 /// Words of this program that may hold a code which is not the cause.
 #[rustfmt::skip]
 pub(super) const OWN: &[Symptom] = &[
+    row(("no sendmail", &[&["/sendmail: not found"], &["sendmail: command not found"], &["/sendmail: no such file"],
+            &["/sendmail: inaccessible or not found"], &["/sendmail: permission denied"],
+            &["could not execute mail delivery program"]]),
+        (Host, Return),
+        "the program that sends finds no sendmail where it looks, or may not run it",
+        "`sendmail365 doctor` tells where the names lead; install sendmail365-mta, or link /usr/sbin/sendmail to \
+         sendmail365; for PHP see its php.ini"),
     row(("token for another service", &[&["the token is for microsoft graph"], &["the token is for azure ad graph"]]),
         (Host, Hold),
         "the token opens Microsoft Graph, not Outlook: SMTP would answer 535 5.7.3", SCOPE),
@@ -222,4 +229,12 @@ pub(super) const SEEN: &[Symptom] = &[
     row(("slow line", &[&["server down since"]]), (Host, Defer),
         "earlier messages did not reach the server, so nobody waits for it",
         "check the network; `sendmail365 queue list` shows when it is tried again"),
+];
+
+/// What is no failure, or tells nothing of one, where nothing else is found.
+#[rustfmt::skip]
+pub(super) const WAITING: &[Symptom] = &[
+    row(("queued", &[&["queued as "], &["event=queued"]]), (Host, Defer),
+        "the message waits in the queue of this host, and is tried again by itself",
+        "`mailq` shows why and when; `sendmail365 status` shows what keeps the queue back"),
 ];

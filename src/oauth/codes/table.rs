@@ -273,3 +273,12 @@ pub(super) const TABLE: &[Explanation] = &[
     row(Microsoft, &[51005],
         "Microsoft redirects the request to another server", LATER).passes(),
 ];
+
+/// What is other where an application signs in by itself: there is no user to look up or to sign in.
+#[rustfmt::skip]
+pub(super) const APPLICATIONS: &[Explanation] = &[
+    row(Tenant, &[53003, 530032],
+        "a policy of the tenant keeps the application out",
+        concat!("see which in Entra admin center, Monitoring, Sign-in logs, Service principal sign-ins, tab Conditional \
+            Access; exclude the application, or add the address of this host, in ", policies!())),
+];

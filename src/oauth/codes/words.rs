@@ -84,7 +84,7 @@ const WORDS: &[Word] = &[
         "Microsoft wants to see the user again", LOGIN),
     row(Host, (&["invalid_client"], &[]),
         "the application or its secret is not accepted",
-        "check client_id under [account], and client_secret_file or certificate_file there"),
+        "check client_id under [account], and client_secret_file, certificate_file or federated_token_file there"),
     row(Host, (&["unauthorized_client"], &[]),
         "the application may not use this way of signing in",
         concat!("check client_id and tenant under [account], and ", registration!("Authentication"))),

@@ -59,6 +59,12 @@ pub enum Fault {
     NoCertificate,
     /// The file of the key holds none.
     NoKey,
+    /// The file of the certificate is binary: DER, or PKCS #12 as Windows and the Azure portal export it.
+    BinaryCertificate,
+    /// That of the key is.
+    BinaryKey,
+    /// The key is as ssh-keygen writes it.
+    OpenSsh,
     /// A passphrase protects the key.
     Encrypted,
     /// The key is of another kind than RSA.
@@ -77,11 +83,25 @@ impl Fault {
         match self {
             Fault::NoCertificate => (
                 "the file holds no block BEGIN CERTIFICATE",
-                "name a PEM file with the certificate, leaf first, in certificate_file under [account]",
+                "name a PEM file with the certificate in certificate_file under [account]",
             ),
             Fault::NoKey => (
                 "the file holds no private key",
                 "name a PEM file with a block BEGIN PRIVATE KEY in private_key_file under [account]",
+            ),
+            Fault::BinaryCertificate => (
+                "the file is binary, such as .cer or .pfx, not PEM",
+                "openssl x509 -inform DER -in OLD.cer -out NEW.pem, of a .pfx: openssl pkcs12 -nokeys -in OLD.pfx \
+                 -out NEW.pem",
+            ),
+            Fault::BinaryKey => (
+                "the file is binary, such as .pfx or .der, not PEM",
+                "openssl pkcs12 -nocerts -nodes -in OLD.pfx -out NEW.pem, of a .der: openssl pkey -inform DER \
+                 -in OLD.der -out NEW.pem; readable for root and the group sendmail365 only",
+            ),
+            Fault::OpenSsh => (
+                "the private key is in the form of OpenSSH",
+                "ssh-keygen -p -m PKCS8 -f FILE writes it as PEM in its place",
             ),
             Fault::Encrypted => (
                 "the private key is protected by a passphrase, which nobody is there to type",
@@ -108,27 +128,28 @@ impl Fault {
 
     /// Whether the certificate's file is at fault, not the key's.
     pub fn is_certificates(self) -> bool {
-        self == Fault::NoCertificate
+        matches!(self, Fault::NoCertificate | Fault::BinaryCertificate)
     }
 }
 
 impl Certificate {
-    /// Reads both from PEM; of a chain the first certificate is the application's own.
+    /// Reads both from PEM; of a chain the certificate that the key belongs to is the application's own,
+    /// wherever it stands.
     pub fn parse(chain: &[u8], key: &[u8]) -> Result<Certificate, Fault> {
-        let leaf = pem::blocks(chain)
-            .into_iter()
-            .find(|block| block.label == "CERTIFICATE")
-            .ok_or(Fault::NoCertificate)?;
+        if is_binary(chain) {
+            return Err(Fault::BinaryCertificate);
+        }
+        let mut chain = pem::blocks(chain);
+        chain.retain(|block| block.label == "CERTIFICATE");
+        if chain.is_empty() {
+            return Err(Fault::NoCertificate);
+        }
         let key = private_key(key)?;
         // The certificate holds the public key in the very octets that the key pair writes.
         let public = key.public().as_ref();
-        if !leaf
-            .der
-            .windows(public.len())
-            .any(|octets| octets == public)
-        {
-            return Err(Fault::Stranger);
-        }
+        let is_keys = |der: &[u8]| der.windows(public.len()).any(|octets| octets == public);
+        let leaf = chain.iter().find(|block| is_keys(&block.der));
+        let leaf = leaf.ok_or(Fault::Stranger)?;
         let hash = digest::digest(&digest::SHA256, &leaf.der);
         let mut thumbprint = [0; 32];
         thumbprint.copy_from_slice(hash.as_ref());
@@ -198,7 +219,15 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
+/// Whether a file begins as a long sequence of DER does, which no text does.
+fn is_binary(file: &[u8]) -> bool {
+    matches!(file, [0x30, 0x80..=0x84, ..])
+}
+
 fn private_key(text: &[u8]) -> Result<RsaKeyPair, Fault> {
+    if is_binary(text) {
+        return Err(Fault::BinaryKey);
+    }
     let blocks = pem::blocks(text);
     let key = blocks
         .iter()
@@ -210,6 +239,7 @@ fn private_key(text: &[u8]) -> Result<RsaKeyPair, Fault> {
     let pair = match key.label.as_str() {
         "PRIVATE KEY" => RsaKeyPair::from_pkcs8(&key.der),
         "RSA PRIVATE KEY" => RsaKeyPair::from_der(&key.der),
+        "OPENSSH PRIVATE KEY" => return Err(Fault::OpenSsh),
         _ => return Err(Fault::NotRsa),
     };
     pair.map_err(|rejected| match rejected.to_string().as_str() {
