@@ -12,6 +12,7 @@ use super::answer::{BODY_MAX, Reply};
 use super::form::Form;
 use super::grants::identity::stays_on_the_host;
 use super::refusal::asked;
+use super::way;
 use crate::outcome::{Class, Failure, Stage};
 use crate::sys::roots::Roots;
 use crate::sys::tls::{self, Tls};
@@ -149,7 +150,7 @@ impl Exchange<'_> {
             .user_agent(concat!("sendmail365/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
             .build();
-        Ok(config.new_agent())
+        Ok(way::agent(config))
     }
 
     fn proxy(&self) -> Result<Option<ureq::Proxy>, Failure> {
