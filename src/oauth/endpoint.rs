@@ -14,6 +14,7 @@ use super::grants::identity::stays_on_the_host;
 use super::refusal::asked;
 use super::way;
 use crate::outcome::{Class, Failure, Stage};
+use crate::sys::clock;
 use crate::sys::roots::Roots;
 use crate::sys::tls::{self, Tls};
 use rustls::ClientConnection;
@@ -112,7 +113,8 @@ impl Exchange<'_> {
             let reply = request.call().and_then(reply);
             let busy = matches!(&reply, Ok(reply) if is_busy(reply.status));
             pause *= 2;
-            let named = reply.as_ref().ok().and_then(asked);
+            let named = reply.as_ref().ok();
+            let named = named.and_then(|reply| asked(reply, clock::seconds()));
             let wait = pause.max(named.unwrap_or_default());
             if !busy || Instant::now() + wait >= deadline {
                 return reply.map_err(|error| self.failed(error));
