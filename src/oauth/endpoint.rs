@@ -824,7 +824,7 @@ pub(crate) mod tests {
             (Fate::Defer, Some("407")),
             "{failure:?}"
         );
-        let why = format!("the proxy {url} refuses (HTTP 407)");
+        let why = format!("the proxy {url} wants credentials (HTTP 407)");
         assert_eq!(failure.why(), Some(why.as_str()));
         assert!(
             seen.join()
