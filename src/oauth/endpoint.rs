@@ -12,7 +12,9 @@ use super::answer::{BODY_MAX, Reply};
 use super::form::Form;
 use super::grants::identity::stays_on_the_host;
 use super::refusal::asked;
+use super::way;
 use crate::outcome::{Class, Failure, Stage};
+use crate::sys::clock;
 use crate::sys::roots::Roots;
 use crate::sys::tls::{self, Tls};
 use rustls::ClientConnection;
@@ -111,7 +113,8 @@ impl Exchange<'_> {
             let reply = request.call().and_then(reply);
             let busy = matches!(&reply, Ok(reply) if is_busy(reply.status));
             pause *= 2;
-            let named = reply.as_ref().ok().and_then(asked);
+            let named = reply.as_ref().ok();
+            let named = named.and_then(|reply| asked(reply, clock::seconds()));
             let wait = pause.max(named.unwrap_or_default());
             if !busy || Instant::now() + wait >= deadline {
                 return reply.map_err(|error| self.failed(error));
@@ -149,7 +152,7 @@ impl Exchange<'_> {
             .user_agent(concat!("sendmail365/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
             .build();
-        Ok(config.new_agent())
+        Ok(way::agent(config))
     }
 
     fn proxy(&self) -> Result<Option<ureq::Proxy>, Failure> {
@@ -821,7 +824,7 @@ pub(crate) mod tests {
             (Fate::Defer, Some("407")),
             "{failure:?}"
         );
-        let why = format!("the proxy {url} refuses (HTTP 407)");
+        let why = format!("the proxy {url} wants credentials (HTTP 407)");
         assert_eq!(failure.why(), Some(why.as_str()));
         assert!(
             seen.join()

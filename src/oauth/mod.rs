@@ -30,6 +30,7 @@ mod store;
 mod stored;
 mod token;
 mod trouble;
+mod way;
 
 use crate::outcome::Failure;
 use crate::sys::log::Journal;

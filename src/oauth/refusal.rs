@@ -7,6 +7,7 @@ use super::Account;
 use super::answer::{Ask, Reply};
 use super::codes::{self, Branch};
 use super::form::percent_encode;
+use super::probe::seconds_of;
 use super::token::number;
 use crate::outcome::{Failure, Stage};
 use serde_json::{Map, Value};
@@ -68,7 +69,7 @@ impl Ask<'_> {
             429 => failure.with_code(status).with_reason("throttled"),
             _ => failure.with_code(status).with_reason("not-json"),
         };
-        match wait(reply) {
+        match wait(reply, self.now) {
             Some(wait) => failure.with_retry_after(wait),
             None => failure,
         }
@@ -94,7 +95,7 @@ impl Ask<'_> {
         };
         let wait = match branch {
             Some(Branch::Loop) => Some(Duration::from_secs(60)),
-            _ => wait(reply),
+            _ => wait(reply, self.now),
         };
         let skew = || self.skew(reply).map(|skew| format!("; {skew}"));
         let timely = complaint.number.is_some_and(codes::is_about_time);
@@ -194,14 +195,24 @@ impl Ask<'_> {
 }
 
 /// How long Microsoft wants to be left alone: what it says, a minute for a 429 that says nothing.
-fn wait(reply: &Reply) -> Option<Duration> {
+fn wait(reply: &Reply, now: u64) -> Option<Duration> {
     let usual = Duration::from_secs(60);
-    asked(reply).or((reply.status == 429).then_some(usual))
+    asked(reply, now).or((reply.status == 429).then_some(usual))
 }
 
-/// Retry-After in seconds, at most an hour.
-pub(super) fn asked(reply: &Reply) -> Option<Duration> {
-    let seconds: u64 = reply.retry_after.as_deref()?.trim().parse().ok()?;
+/// Retry-After in seconds or as a date, at most an hour. A date counts from the answer's own, since
+/// both are by the clock of who wrote them.
+pub(super) fn asked(reply: &Reply, now: u64) -> Option<Duration> {
+    let text = reply.retry_after.as_deref()?.trim();
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let theirs = reply.date.as_deref().and_then(seconds_of);
+            let now = theirs.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
+            let ahead = u64::try_from(seconds_of(text)?.saturating_sub(now));
+            ahead.ok().filter(|&seconds| seconds > 0)?
+        }
+    };
     Some(Duration::from_secs(seconds.min(3600)))
 }
 
@@ -546,6 +557,29 @@ mod tests {
                 assert_eq!(refusal.code(), Some("429"));
             }
         }
+    }
+
+    #[test]
+    fn a_date_to_come_back_at_counts_by_the_clock_of_who_names_it() {
+        let wait = |date: Option<&str>, retry_after: &str| {
+            let mut reply = reply(503, "{}");
+            reply.date = date.map(str::to_owned);
+            reply.retry_after = Some(retry_after.to_owned());
+            let wait = read(reply).err().unwrap().retry_after();
+            wait.map(|wait| wait.as_secs())
+        };
+        let (eight, later) = (
+            "Fri, 15 Jan 2027 08:00:00 GMT",
+            "Fri, 15 Jan 2027 08:10:00 GMT",
+        );
+        assert_eq!(wait(None, later), Some(600));
+        assert_eq!(wait(Some(eight), later), Some(600));
+        assert_eq!(wait(Some("Fri, 15 Jan 2027 08:09:00 GMT"), later), Some(60));
+        assert_eq!(
+            wait(Some(eight), "Sat, 16 Jan 2027 08:00:00 GMT"),
+            Some(3600)
+        );
+        assert_eq!(wait(Some(later), eight), None);
     }
 
     #[test]

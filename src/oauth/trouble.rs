@@ -64,7 +64,15 @@ impl Exchange<'_> {
                 self.peer.host_and_port()
             ))
             .with_reason("proxy");
-        if digits.is_empty() {
+        if digits == "407" {
+            failure
+                .because(format!("the proxy {proxy} wants credentials (HTTP 407)"))
+                .fix(format!(
+                    "let the proxy pass this host to {} without credentials",
+                    self.peer.host_and_port()
+                ))
+                .with_code(digits)
+        } else if digits.is_empty() {
             failure.because(format!("the proxy {proxy} gives no way: {text}"))
         } else {
             failure

@@ -141,21 +141,13 @@ impl Pass<'_> {
     ) -> Option<Due<'a>> {
         let locked = match self.spool.open_locked(listed) {
             Ok(locked) => locked,
-            Err(Passed::Gone | Passed::Busy | Passed::Changed) => return None,
+            Err(Passed::Gone | Passed::Busy) => return None,
             Err(Passed::Damaged(damage)) => {
                 self.damaged(listed, damage, tally);
                 return None;
             }
-            Err(passed @ Passed::Unreadable(_)) => {
-                let what = format!("entry {} cannot be read", listed.id);
-                let failure = Failure::defer(what)
-                    .because(passed.word())
-                    .fix("check the owner and mode of the spool")
-                    .at(Stage::Queue);
-                self.write(listed, "skip", Level::Error, |line| {
-                    line.text("reason", &passed.word())
-                });
-                tally.note(Err(failure));
+            Err(passed) => {
+                self.passed_over(listed, &passed, tally);
                 return None;
             }
         };
@@ -194,6 +186,31 @@ impl Pass<'_> {
         };
         self.note(ended, &journal, tally);
         None
+    }
+
+    /// Nobody else sees to such an entry, so it has to be told of, each time.
+    fn passed_over(&self, listed: &Listed, passed: &Passed, tally: &mut Tally) {
+        let (why, fix) = match passed {
+            Passed::Changed => (
+                "its file has a second name, or another owner than it had".to_owned(),
+                format!(
+                    "remove the other name, as of a backup by hard links: find / -xdev -samefile {}",
+                    self.spool.path(&listed.id).display()
+                ),
+            ),
+            _ => (
+                passed.word(),
+                "check the owner and mode of the spool".to_owned(),
+            ),
+        };
+        let failure = Failure::defer(format!("entry {} cannot be read", listed.id))
+            .because(&why)
+            .fix(fix)
+            .at(Stage::Queue);
+        self.write(listed, "skip", Level::Error, |line| {
+            line.text("reason", &why)
+        });
+        tally.note(Err(failure));
     }
 
     fn note(&self, ended: Result<(), Failure>, journal: &Journal<'_>, tally: &mut Tally) {
@@ -612,6 +629,25 @@ mod tests {
             assert_eq!(carrier.notices, 1, "{recipients:?}");
             assert_eq!(scratch.names("queue").len(), recipients.len() - 1);
         }
+    }
+
+    #[test]
+    fn an_entry_with_a_second_name_waits_and_is_told_of() {
+        let scratch = Scratch::new();
+        let (first, _) = (scratch.commit(1), scratch.commit(2));
+        let other = scratch.path("tmp", "backup");
+        let name = first.to_string();
+        std::fs::hard_link(scratch.path("queue", &name), other).unwrap();
+        let clock = Cell::new(first.arrival_seconds());
+        let mut server = Server::new(&|_| Mood::Takes, &clock);
+        let tally = pass(&scratch.spool, &mut server);
+        assert_eq!((tally.delivered, scratch.names("queue")), (1, vec![name]));
+        let told = tally.skipped.unwrap();
+        assert!(told.why().unwrap().contains("second name"), "{told:?}");
+        assert!(told.cure().unwrap().contains("-samefile"), "{told:?}");
+        std::fs::remove_dir_all(scratch.path("tmp", "")).unwrap();
+        let tally = pass(&scratch.spool, &mut server);
+        assert!(tally.delivered == 1 && tally.skipped.is_none());
     }
 
     #[test]

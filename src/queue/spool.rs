@@ -119,6 +119,11 @@ impl Spool {
         &self.root
     }
 
+    /// The file of an entry, for messages.
+    pub fn path(&self, id: &QueueId) -> PathBuf {
+        self.rooms().path((Room::Queue, &id.to_string()))
+    }
+
     /// Makes what is missing of a user's own spool, for that user alone.
     ///
     /// The host's spool comes with the package: a submission could not give it the right owners.

@@ -188,6 +188,12 @@ fn tls(error: &Error, context: &Context<'_>) -> Failure {
             format!("it is not valid yet, or this host's clock is wrong (issued by {issuer})"),
             clock,
         ),
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => (
+            format!("it names no host, where {host} has to stand (subjectAltName)"),
+            "if it is your server, give it a certificate with its name there; else see what answers \
+             in its place"
+                .to_owned(),
+        ),
         CertificateError::NotValidForNameContext { presented, .. } => {
             // rustls writes them as `DnsName("mail.contoso.com")`.
             let bare = |name: &String| match name.split('"').nth(1) {
@@ -249,6 +255,18 @@ mod tests {
         assert_eq!(
             told(wrong).why(),
             Some("it is for proxy.test, not for smtp.x.test")
+        );
+        let none = CertificateError::NotValidForNameContext {
+            expected: "smtp.x.test".try_into().unwrap(),
+            presented: vec![],
+        };
+        let failure = told(none);
+        assert!(failure.why().unwrap().contains("names no host"));
+        assert!(
+            failure
+                .cure()
+                .unwrap()
+                .contains("certificate with its name")
         );
     }
 

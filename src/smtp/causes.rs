@@ -10,7 +10,7 @@ mod table;
 pub(crate) use pasted::all;
 pub use pasted::{Explained, explain, explain_enhanced, explain_words};
 
-use self::table::{ANY, AUTH, HOST, MESSAGE};
+use self::table::{ANY, AUTH, HOST, MESSAGE, RCPT};
 use super::reply::Reply;
 use crate::outcome::{Actor, Class, Fate, Stage, Suspect};
 
@@ -76,9 +76,8 @@ pub(crate) fn judge(stage: Stage, reply: &Reply) -> Judgement {
 
 fn find(stage: Stage, reply: &Reply) -> Option<&'static Cause> {
     let tables = match stage {
-        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body | Stage::End => {
-            [MESSAGE, HOST, ANY, &[]]
-        }
+        Stage::Rcpt => [RCPT, MESSAGE, HOST, ANY],
+        Stage::Mail | Stage::Data | Stage::Body | Stage::End => [MESSAGE, HOST, ANY, &[]],
         // Before there is a message a refusal for good cannot be about one.
         Stage::Greeting | Stage::Ehlo | Stage::Starttls if !reply.temporary() => {
             [HOST, ANY, &[], &[]]
@@ -293,6 +292,69 @@ mod tests {
             Fate::Hold,
             75,
             "Set-CASMailbox",
+        ),
+        (
+            "550 5.7.606 Access denied, banned sending IP [192.0.2.1].",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "sender.office.com",
+        ),
+        (
+            "550 5.7.511 Access denied, banned sender[192.0.2.1].",
+            Stage::End,
+            Fate::Hold,
+            75,
+            "delist@microsoft.com",
+        ),
+        (
+            "550 5.7.508 Access denied, [2001:db8::1] has exceeded permitted limits within 2001:db8::/64 range",
+            Stage::Rcpt,
+            Fate::Hold,
+            75,
+            "wait",
+        ),
+        (
+            "550 5.7.64 TenantAttribution; Relay Access Denied [X]",
+            Stage::Rcpt,
+            Fate::Hold,
+            75,
+            "[smtp] host",
+        ),
+        (
+            "550 5.7.139 Authentication unsuccessful",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "Set-CASMailbox",
+        ),
+        (
+            "503 5.5.2 Send hello first",
+            Stage::Mail,
+            Fate::Hold,
+            75,
+            "dialogue",
+        ),
+        (
+            "421 4.4.2 Message submission rate for this client has exceeded the configured limit",
+            Stage::Mail,
+            Fate::Defer,
+            75,
+            "per_minute",
+        ),
+        (
+            "552 5.2.2 Mailbox full",
+            Stage::Rcpt,
+            Fate::Return,
+            67,
+            "recipient",
+        ),
+        (
+            "552 Too many recipients",
+            Stage::Rcpt,
+            Fate::Defer,
+            75,
+            "fewer recipients",
         ),
         (
             "504 5.7.4 Unrecognized authentication type [X]",

@@ -1,18 +1,12 @@
 //! From a name to a connection: addresses, raced, by way of a proxy if one is set.
-#![expect(clippy::disallowed_methods, reason = "edge: opens the connection")]
 
 use super::wire::{Clock, SLICE};
 use super::{Limits, Server, interrupted};
 use crate::outcome::{Class, Failure, Fate, Stage, printable};
+use crate::sys::dial::{self, Until};
 use crate::sys::file::error_name;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
-use std::time::Duration;
-
-/// More addresses than a race can try in its time.
-const ADDRESSES_MAX: usize = 16;
+use std::net::{SocketAddr, TcpStream};
 
 /// Connects to the server, or to the proxy and through it.
 pub(crate) fn connect(server: &Server, limits: &Limits) -> Result<TcpStream, Failure> {
@@ -29,8 +23,13 @@ fn connected(server: &Server, limits: &Limits) -> Result<TcpStream, Failure> {
         Some((host, port)) => (host, *port),
         None => (&server.host, server.port),
     };
-    let addresses = order(resolve(host, port, limits)?);
-    let mut tcp = race(&addresses, limits).map_err(|error| {
+    let addresses = dial::order(resolve(host, port, limits)?);
+    let interrupted = || limits.interrupted();
+    let until = Until {
+        limit: limits.connect,
+        interrupted: &interrupted,
+    };
+    let mut tcp = dial::race(&addresses, limits.head_start, until).map_err(|error| {
         let err = match error.kind() {
             ErrorKind::TimedOut => "ETIMEDOUT".to_owned(),
             _ => error_name(&error),
@@ -63,53 +62,24 @@ fn lack(error: &io::Error) -> Option<&'static str> {
     lacks.then_some("raise the limits that the caller has set (ulimit -n, -u, -v), or free memory")
 }
 
-/// Asks the resolver in a thread that is left alone when it does not answer.
+/// The addresses of a name.
 pub(crate) fn resolve(host: &str, port: u16, limits: &Limits) -> Result<Vec<SocketAddr>, Failure> {
-    let (sender, receiver) = mpsc::channel();
-    let name = host.to_owned();
-    let asked = thread::Builder::new()
-        .name("dns".to_owned())
-        .spawn(move || {
-            let answer = (name.as_str(), port).to_socket_addrs();
-            let _ = sender.send(answer.map(Iterator::collect::<Vec<_>>));
-        });
-    let answer = match asked {
-        Err(error) => Err(error),
-        Ok(_) => match answer(&receiver, limits) {
-            Some(answer) => answer,
-            None => Err(io::Error::new(
-                ErrorKind::TimedOut,
-                "the resolver did not answer",
-            )),
-        },
+    let interrupted = || limits.interrupted();
+    let until = Until {
+        limit: limits.dns,
+        interrupted: &interrupted,
     };
-    let error = match answer {
-        Ok(addresses) if !addresses.is_empty() => return Ok(addresses),
-        Ok(_) => io::Error::other("it has no address"),
-        Err(error) => error,
-    };
-    Err(Failure::defer(format!("cannot find the address of {host}"))
-        .because(&error)
-        .fix(
-            lack(&error)
-                .unwrap_or("check [smtp] host, /etc/resolv.conf and the network, then try again"),
-        )
-        .with_err(resolver_error(&error))
-        .at(Stage::Dns))
-}
-
-fn answer<T>(receiver: &Receiver<T>, limits: &Limits) -> Option<T> {
-    let clock = Clock::stage(limits.dns);
-    while let Some(left) = clock.left()
-        && !limits.interrupted()
-    {
-        match receiver.recv_timeout(left.min(SLICE)) {
-            Ok(answer) => return Some(answer),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return None,
-        }
-    }
-    None
+    dial::resolve(host, port, until).map_err(|error| {
+        Failure::defer(format!("cannot find the address of {host}"))
+            .because(&error)
+            .fix(
+                lack(&error).unwrap_or(
+                    "check [smtp] host, /etc/resolv.conf and the network, then try again",
+                ),
+            )
+            .with_err(resolver_error(&error))
+            .at(Stage::Dns)
+    })
 }
 
 /// The C library's errors come as text only; glibc and musl say it differently.
@@ -125,80 +95,6 @@ fn resolver_error(error: &io::Error) -> String {
     } else {
         error_name(error)
     }
-}
-
-/// IPv6 first, then by turns, each family in the resolver's order (RFC 8305 section 4).
-fn order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let (six, four): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
-    let (mut six, mut four) = (six.into_iter(), four.into_iter());
-    let mut ordered = Vec::new();
-    while ordered.len() < ADDRESSES_MAX {
-        let pair = [six.next(), four.next()];
-        if pair == [None, None] {
-            break;
-        }
-        ordered.extend(pair.into_iter().flatten());
-    }
-    ordered
-}
-
-/// The first address that answers wins; a refusal starts the next at once, silence soon after.
-fn race(addresses: &[SocketAddr], limits: &Limits) -> io::Result<TcpStream> {
-    let clock = Clock::stage(limits.connect);
-    let (sender, receiver) = mpsc::channel();
-    let mut waiting = addresses.iter();
-    let mut running = 0_usize;
-    let mut last = io::Error::new(ErrorKind::TimedOut, "no address answered in time");
-    while let Some(left) = clock.left()
-        && !limits.interrupted()
-    {
-        if let Some(&address) = waiting.next() {
-            match start(address, left, sender.clone()) {
-                Ok(()) => running += 1,
-                Err(error) => last = error,
-            }
-        }
-        if running == 0 {
-            if waiting.len() == 0 {
-                return Err(last);
-            }
-            continue;
-        }
-        let patience = match waiting.len() {
-            0 => left.min(SLICE),
-            _ => left.min(limits.head_start),
-        };
-        match receiver.recv_timeout(patience) {
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(error)) => {
-                running -= 1;
-                last = error;
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-        if running == 0 && waiting.len() == 0 {
-            return Err(last);
-        }
-    }
-    Err(io::Error::new(
-        ErrorKind::TimedOut,
-        "no address answered in time",
-    ))
-}
-
-fn start(
-    address: SocketAddr,
-    limit: Duration,
-    sender: Sender<io::Result<TcpStream>>,
-) -> io::Result<()> {
-    let attempt = move || {
-        // The race may be over: then nobody takes the connection and it closes.
-        let _ = sender.send(TcpStream::connect_timeout(&address, limit));
-    };
-    thread::Builder::new()
-        .name("connect".to_owned())
-        .spawn(attempt)?;
-    Ok(())
 }
 
 /// Asks the proxy for a way to the server (RFC 9110 section 9.3.6).
@@ -268,6 +164,8 @@ fn header(tcp: &mut TcpStream, clock: &Clock, limits: &Limits) -> io::Result<Vec
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
 
     fn limits() -> Limits {
         Limits {
@@ -299,47 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_goes_first_and_the_families_take_turns() {
-        let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let four = [
-            parse("192.0.2.1:1"),
-            parse("192.0.2.2:1"),
-            parse("192.0.2.3:1"),
-        ];
-        let six = parse("[2001:db8::1]:1");
-        assert_eq!(
-            order(vec![four[0], four[1], six, four[2]]),
-            [six, four[0], four[1], four[2]]
-        );
-        assert!(order(vec![four[0]; 99]).len() <= ADDRESSES_MAX + 1);
-    }
-
-    #[test]
-    fn a_refused_address_gives_way_to_the_next() {
-        let (_listener, good) = listener();
-        let tcp = race(&[refusing(), refusing(), good], &limits()).unwrap();
-        assert_eq!(tcp.peer_addr().unwrap(), good);
-    }
-
-    #[test]
     fn nobody_listening_is_a_failure_that_passes() {
         let port = refusing().port();
         let failure = connect(&server("127.0.0.1", port, None), &limits()).unwrap_err();
         assert_eq!(failure.stage(), Some(Stage::Connect));
         assert_eq!(failure.err(), Some("ECONNREFUSED"));
         assert_eq!(failure.class(), Class::TryAgain);
-    }
-
-    #[test]
-    fn a_race_ends_with_its_time() {
-        let error = race(
-            &["192.0.2.1:9".parse().unwrap()],
-            &Limits {
-                connect: Duration::from_millis(30),
-                ..limits()
-            },
-        );
-        assert!(error.is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::causes::{Judgement, judge};
 use super::reply::Reply;
 use super::{Content, Credentials, Envelope, Manner, Path, Refusal, Verdict};
 use crate::outcome::{Class, Failure, Fate, Stage};
+use crate::sys::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lettre::transport::smtp::authentication::Mechanism;
@@ -96,6 +97,23 @@ pub(crate) fn xoauth2(credentials: &Credentials<'_>) -> Result<Zeroizing<String>
     let token = credentials.token.expose();
     let plain = Zeroizing::new(format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"));
     Ok(Zeroizing::new(STANDARD.encode(plain.as_bytes())))
+}
+
+/// What no reply may carry into a log: the initial response, the token in it, and the token as it
+/// stands in the base64 of any other text, such as a challenge.
+pub(crate) fn secrets(initial: &str, token: &Secret) -> Zeroizing<String> {
+    let token = token.expose();
+    let mut secrets = Zeroizing::new(String::with_capacity(initial.len() + 6 * token.len() + 16));
+    for part in [initial, token] {
+        secrets.push_str(part);
+        secrets.push(' ');
+    }
+    for shift in 0..3 {
+        let shifted = token.as_bytes().get(shift..).unwrap_or_default();
+        STANDARD.encode_string(shifted, &mut secrets);
+        secrets.push(' ');
+    }
+    secrets
 }
 
 /// The status in a challenge that follows the token: base64 of JSON, as Google writes it.
@@ -379,7 +397,6 @@ pub(crate) fn message_id(reply: &Reply) -> Option<String> {
 mod tests {
     use super::*;
     use crate::mail::dsn::{Dsn, Envid, Notify, Ret};
-    use crate::sys::secret::Secret;
 
     fn path(text: &str) -> Path {
         Path {

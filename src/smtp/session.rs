@@ -94,7 +94,7 @@ impl Session {
         }
         let data = dialogue::xoauth2(credentials)?;
         self.user = credentials.user.to_owned();
-        self.secret = Zeroizing::new(format!("{} {}", *data, credentials.token.expose()));
+        self.secret = dialogue::secrets(&data, credentials.token);
         let mut clock = Clock::stage(self.limits.auth);
         let one_step = "AUTH XOAUTH2 \r\n".len() + data.len() <= self.limits.auth_line;
         let mut answer = if one_step {

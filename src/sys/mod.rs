@@ -7,6 +7,7 @@ pub mod clock;
 pub mod command;
 pub mod confinement;
 pub mod der;
+pub mod dial;
 pub mod file;
 pub mod log;
 pub mod look;

@@ -1,6 +1,6 @@
 //! Replies as people bring them: out of a log, without their stage, or no more of them than a code.
 
-use super::{ANY, AUTH, Cause, HOST, MESSAGE, find, judge, without_addresses};
+use super::{ANY, AUTH, Cause, HOST, MESSAGE, RCPT, find, judge, without_addresses};
 use crate::outcome::{Actor, Class, Fate, Stage, Suspect};
 use crate::smtp::reply::Reply;
 
@@ -92,7 +92,7 @@ impl Explained {
 }
 
 fn rows() -> impl Iterator<Item = &'static Cause> {
-    [AUTH, MESSAGE, HOST, ANY].into_iter().flatten()
+    [AUTH, MESSAGE, HOST, ANY, RCPT].into_iter().flatten()
 }
 
 /// Meaning and cure of every row.

@@ -17,6 +17,7 @@ const LOG_IN: &str = "see which policy in Entra admin center, Users, the user, S
     and have the account excluded from it";
 
 const BASIC: &str = "a user name and password arrived, not a token";
+const BANNED: &str = "Microsoft has banned the address from which this host sends";
 const BACK_END: &str = "a fault behind Microsoft's front end";
 
 const SEND_AS_FIX: &str = "if [sender] rewrite is false, set it to true; else Add-RecipientPermission \
@@ -144,6 +145,11 @@ pub(super) const ANY: &[Cause] = &[
     )),
     on(&[421], &[(4, 3, 2, 2)], &[])
         .defer((Microsoft, "the server is going out of service for a while", LATER)),
+    on(&[421], &[], &["submission rate"]).defer((
+        Host,
+        "the account sends more messages a minute than the server lets it",
+        "try again later; lower per_minute under [limits]",
+    )),
     on(&[421], &[(4, 4, 1, 2)], &[])
         .defer((Microsoft, "the server dropped an idle or slow connection", LATER)),
     on(&[451], &[(4, 7, 0, 0)], &[]).defer((
@@ -167,6 +173,31 @@ pub(super) const HOST: &[Cause] = &[
         "the name in EHLO is the server's own",
         "set [smtp] hello to this host's name",
     )),
+    on(&[], &[(5, 7, 508, 508)], &[]).hold((
+        Host,
+        "the network of this host sends more than Microsoft lets it",
+        "wait, then try again; if it lasts, ask Microsoft support",
+    )),
+    on(&[], &[(5, 7, 511, 511)], &[])
+        .hold((Host, BANNED, "forward the server's reply to delist@microsoft.com")),
+    on(&[], &[(5, 7, 606, 649)], &[])
+        .hold((Host, BANNED, "ask for its release at https://sender.office.com")),
+];
+
+/// Replies to RCPT that mean something else there than to a message.
+#[rustfmt::skip]
+pub(super) const RCPT: &[Cause] = &[
+    on(&[], &[(5, 2, 2, 2)], &[]).refuse(NoUser, (
+        Sender,
+        "the recipient's mailbox is full",
+        "tell the recipient in another way, then send the message again",
+    )),
+    // RFC 5321 section 4.5.3.1.10 takes it for a 452.
+    on(&[552], &[], &["too many recipients"]).defer((
+        Sender,
+        "too many recipients for one message",
+        "send to fewer recipients at a time",
+    )),
 ];
 
 /// Replies to MAIL, RCPT, DATA and the message.
@@ -174,6 +205,18 @@ pub(super) const HOST: &[Cause] = &[
 pub(super) const MESSAGE: &[Cause] = &[
     on(&[530], &[], &[]).hold(ANONYMOUS),
     on(&[], &[(5, 7, 57, 57)], &[]).hold(ANONYMOUS),
+    on(&[], &[(5, 7, 64, 64)], &[]).hold((
+        Host,
+        "the server takes this host for a stranger, as one for incoming mail or for a connector does",
+        "check [smtp] host: smtp.office365.com",
+    )),
+    on(&[], &[(5, 7, 139, 139)], &[])
+        .hold((Tenant, "a setting of the tenant refused the sign-in", SWITCH)),
+    on(&[503], &[], &[]).hold((
+        Host,
+        "the server met a command out of turn",
+        "check that no mail proxy on the way changes the dialogue, and [smtp] host",
+    )),
     on(&[], &[(5, 7, 60, 60)], &[]).refuse(NoPermission, OWN).or(SEND_AS),
     on(&[], &[], &["sendasdenied"]).refuse(NoPermission, FROM).or(SEND_AS),
     on(&[], &[(5, 2, 252, 252)], &[]).refuse(NoPermission, FROM).or(SEND_AS),

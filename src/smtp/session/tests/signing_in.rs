@@ -1,6 +1,8 @@
 //! The token, and what a server answers to it.
 
 use super::*;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 fn signing_in(script: impl FnOnce(&mut Peer) + Send + 'static) -> Scripted {
     scripted(|peer| {
@@ -137,4 +139,31 @@ fn the_token_is_neither_shown_nor_quoted() {
         log.contains("Unrecognized command 'AUTH XOAUTH2 ["),
         "{log}"
     );
+}
+
+#[test]
+fn the_token_is_not_shown_out_of_a_challenge_either() {
+    for shift in ["", "x", "xx"] {
+        let server = signing_in(move |peer| {
+            let command = peer.flight();
+            let initial = STANDARD.decode(command.trim_end().split_at(13).1).unwrap();
+            let said = String::from_utf8(initial).unwrap().replace('\u{1}', " ");
+            // As it begins, whatever stands before it.
+            let (_, token) = said.split_once("Bearer ").unwrap();
+            let challenge = format!("{{\"status\":\"{shift}{token}\",\"text\":\"{said}\"}}");
+            peer.say(&format!("334 {}\r\n", STANDARD.encode(challenge)));
+            peer.answer("535 5.7.8 no\r\n");
+        });
+        let (signed, _, log) = server.signs_in(patient(), TOKEN);
+        let shown = format!("{log}{:?}", signed.unwrap_err().failure);
+        assert!(!shown.contains(&TOKEN[..16]), "{shown}");
+        let mut words = shown.split(|char: char| !char.is_ascii_alphanumeric());
+        let told = words.find_map(|word| {
+            let end = word.len() - word.len() % 4;
+            let text = STANDARD.decode(&word[..end]).ok()?;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            text.contains(&TOKEN[..16]).then_some(text)
+        });
+        assert_eq!(told, None, "{shown}");
+    }
 }
